@@ -1,0 +1,56 @@
+//! Native histograms in float form: the shape that storage hands over and PromQL computes with.
+
+/// What is known of a reset between this histogram and the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResetHint {
+    /// Nothing: compare the buckets.
+    #[default]
+    Unknown,
+    /// There was a reset.
+    Reset,
+    /// There was none.
+    NoReset,
+    /// A gauge histogram: resets mean nothing.
+    Gauge,
+}
+
+/// A run of consecutive buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Buckets left out before the run; the first span's offset is the absolute index of its first bucket.
+    pub offset: i32,
+    /// Buckets in the run.
+    pub length: u32,
+}
+
+/// The schema number of histograms with custom bucket bounds.
+pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
+
+/// One native histogram sample; counts are absolute floats.
+///
+/// Invariant: the lengths of the spans of a side add up to the number of its buckets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// What is known of a counter reset before this sample.
+    pub reset_hint: ResetHint,
+    /// Resolution: -4..=8 exponential, [`CUSTOM_BUCKETS_SCHEMA`] for custom bounds.
+    pub schema: i32,
+    /// Width of the zero bucket.
+    pub zero_threshold: f64,
+    /// Observations in the zero bucket.
+    pub zero_count: f64,
+    /// All observations.
+    pub count: f64,
+    /// Their sum; the staleness marker here ends the series.
+    pub sum: f64,
+    /// Where the positive buckets lie.
+    pub positive_spans: Vec<Span>,
+    /// Where the negative buckets lie.
+    pub negative_spans: Vec<Span>,
+    /// Observations in each positive bucket.
+    pub positive_buckets: Vec<f64>,
+    /// Observations in each negative bucket.
+    pub negative_buckets: Vec<f64>,
+    /// Upper bounds of custom buckets, ascending, without +Inf.
+    pub custom_bounds: Vec<f64>,
+}

@@ -1,0 +1,27 @@
+//! The vocabulary every crate shares, and the read seam between storage and PromQL; no IO, no async, no serde.
+
+mod budget;
+mod exemplar;
+mod histogram;
+mod labels;
+mod matcher;
+mod metadata;
+mod regex;
+mod sample;
+mod scope;
+mod storage;
+mod time;
+mod value;
+
+pub use budget::{Budget, Interrupt, Pool, Stop};
+pub use exemplar::Exemplar;
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
+pub use labels::{Labels, LabelsBuilder, LabelsIter, METRIC_NAME};
+pub use matcher::{MatchOp, Matcher};
+pub use metadata::{Metadata, MetricKind};
+pub use regex::{Pattern, PatternError};
+pub use sample::{STALE_NAN, STALE_NAN_BITS, Sample, is_stale};
+pub use scope::{PROJECT_LABEL, ProjectId, ProjectIdError, Scope};
+pub use storage::{Columns, NoSeries, Queryable, Selected, SeriesSet, StorageError};
+pub use time::{BlockRange, TimeRange, Timestamp};
+pub use value::{InstantSeries, Point, RangeSeries, Value};

@@ -1,0 +1,50 @@
+//! What a metric family is: its type, help text and unit.
+
+/// The type of a metric family, by its Prometheus name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// Not told, or a type this version does not know.
+    #[default]
+    Unknown,
+    /// Only grows, except for resets.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Cumulative buckets, classic or native.
+    Histogram,
+    /// A histogram whose buckets may fall.
+    GaugeHistogram,
+    /// Quantiles computed by the client.
+    Summary,
+    /// Constant 1 with descriptive labels.
+    Info,
+    /// One series for each state.
+    StateSet,
+}
+
+impl MetricKind {
+    /// The name the HTTP API and the WAL use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MetricKind::Unknown => "unknown",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+            MetricKind::GaugeHistogram => "gaugehistogram",
+            MetricKind::Summary => "summary",
+            MetricKind::Info => "info",
+            MetricKind::StateSet => "stateset",
+        }
+    }
+}
+
+/// The description of one metric family.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Metadata {
+    /// The type.
+    pub kind: MetricKind,
+    /// One sentence from the exporter; may be empty.
+    pub help: String,
+    /// The unit; may be empty.
+    pub unit: String,
+}

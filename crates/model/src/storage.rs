@@ -1,0 +1,119 @@
+//! The read seam: storage hands whole series to PromQL as columns; both sides know only this file.
+
+use std::sync::Arc;
+
+use crate::{Budget, Histogram, Interrupt, Labels, Matcher, TimeRange, Timestamp};
+
+use thiserror::Error;
+
+/// The samples of one series inside a range.
+///
+/// Shape: `timestamps` and `values` have one length, `histogram_timestamps` and `histograms` have one length; each
+/// pair ascends strictly by time, and no timestamp is in both. A series of floats leaves the histogram pair empty.
+/// Units: ms.
+/// Staleness markers are in the column: the evaluator decides what they mean.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Columns {
+    /// When each sample was taken.
+    pub timestamps: Vec<Timestamp>,
+    /// What it was, at the same index.
+    pub values: Vec<f64>,
+    /// When each histogram was taken.
+    pub histogram_timestamps: Vec<Timestamp>,
+    /// What it was, at the same index.
+    pub histograms: Vec<Arc<Histogram>>,
+}
+
+impl Columns {
+    /// Forgets the samples and keeps the memory, for the next series.
+    pub fn clear(&mut self) {
+        self.timestamps.clear();
+        self.values.clear();
+        self.histogram_timestamps.clear();
+        self.histograms.clear();
+    }
+
+    /// The number of samples of both kinds.
+    pub fn len(&self) -> usize {
+        debug_assert_eq!(self.timestamps.len(), self.values.len());
+        debug_assert_eq!(self.histogram_timestamps.len(), self.histograms.len());
+        self.timestamps.len() + self.histograms.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a float after all others.
+    #[inline]
+    pub fn push(&mut self, t: Timestamp, v: f64) {
+        debug_assert!(self.timestamps.last().is_none_or(|last| *last < t), "timestamps must ascend");
+        self.timestamps.push(t);
+        self.values.push(v);
+    }
+}
+
+/// Why storage could not answer.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// The query was ended or used its budget up.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupt),
+    /// Bytes on disk are not what they should be.
+    #[error("storage: {0}")]
+    Failed(String),
+}
+
+/// Something that holds series and can be asked for them: the store, or a test's memory.
+pub trait Queryable: Send + Sync {
+    /// Finds the series that match all `matchers` and have a sample in `range`, or may have one.
+    ///
+    /// Errors: interrupts of `budget`, and unreadable storage. A `StorageError::Failed` ends the query.
+    fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError>;
+}
+
+/// The answer to one selection.
+pub struct Selected {
+    /// The series found.
+    pub series: Box<dyn SeriesSet>,
+    /// What the caller should be told, such as a block that could not be read.
+    pub warnings: Vec<String>,
+}
+
+/// Series found by one selection, read one at a time and in any order, also from several threads.
+pub trait SeriesSet: Send + Sync {
+    /// The number of series.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The labels of series `series_idx`. Two series of one set never share their labels.
+    fn labels(&self, series_idx: usize) -> &Labels;
+
+    /// Replaces `into` by the samples of series `series_idx` inside the selection's range.
+    ///
+    /// Cost: one pass over the series' chunks; one call for each series, never one for each sample.
+    fn read(&self, series_idx: usize, into: &mut Columns, budget: &Budget) -> Result<(), StorageError>;
+}
+
+/// The empty set.
+pub struct NoSeries;
+
+impl SeriesSet for NoSeries {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn labels(&self, series_idx: usize) -> &Labels {
+        unreachable!("series {series_idx} of an empty set")
+    }
+
+    fn read(&self, _: usize, into: &mut Columns, _: &Budget) -> Result<(), StorageError> {
+        into.clear();
+        Ok(())
+    }
+}
