@@ -1,1 +1,14 @@
-//! placeholder
+//! The one door to the file system: directories, append-only files, atomic publishing and read-only maps.
+//!
+//! Nothing outside this crate renames, syncs or maps a file (SQLite aside), so what "durable" means is decided here:
+//! a file's bytes are durable after [`File::sync`], its name after [`Dir::sync`] of the directory that holds it.
+
+mod dir;
+mod error;
+mod file;
+mod mmap;
+
+pub use dir::{Dir, Entry};
+pub use error::DiskError;
+pub use file::File;
+pub use mmap::Map;

@@ -176,13 +176,20 @@ fn take_text(from: &str) -> (&str, &str) {
 }
 
 fn push_text(buf: &mut String, text: &str) {
+    const DIGIT: usize = LEN_MORE as usize - 1;
     let mut len = text.len();
-    while len >= usize::from(LEN_MORE) {
-        buf.push(char::from((len as u8 & (LEN_MORE - 1)) | LEN_MORE));
+    while len > DIGIT {
+        buf.push(digit(len & DIGIT, LEN_MORE));
         len >>= LEN_BITS;
     }
-    buf.push(char::from(len as u8));
+    buf.push(digit(len, 0));
     buf.push_str(text);
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "callers pass six bits")]
+fn digit(bits: usize, flag: u8) -> char {
+    debug_assert!(bits < usize::from(LEN_MORE));
+    char::from(bits as u8 | flag)
 }
 
 /// Makes [`Labels`]; reuse one for many series to keep its memory.

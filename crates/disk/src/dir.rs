@@ -1,0 +1,150 @@
+//! A directory: list, create, read, map, remove, and publish by rename.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::{DiskError, File, Map};
+
+/// Only the owner may enter: the data of all tenants is inside.
+const DIR_MODE: u32 = 0o700;
+/// Only the owner may read.
+const FILE_MODE: u32 = 0o600;
+
+/// A directory that exists.
+#[derive(Clone, Debug)]
+pub struct Dir {
+    path: PathBuf,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, without the directory's path.
+    pub name: String,
+    /// Whether it is a directory itself.
+    pub is_dir: bool,
+    /// Its length in bytes; meaningless for a directory.
+    pub len: u64,
+}
+
+impl Dir {
+    /// Opens `path`, creating it and its parents when they are not there.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Dir, DiskError> {
+        let path = path.into();
+        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(&path).map_err(DiskError::at("create", &path))?;
+        Ok(Dir { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the directory `name` inside, creating it when it is not there.
+    pub fn sub(&self, name: &str) -> Result<Dir, DiskError> {
+        Dir::open(self.path.join(name))
+    }
+
+    /// The names inside, sorted. A name that is not UTF-8 is not ours and is left out.
+    pub fn list(&self) -> Result<Vec<Entry>, DiskError> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(DiskError::at("list", &self.path))? {
+            let entry = entry.map_err(DiskError::at("list", &self.path))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A file that goes away between the two calls is not there any more: not an error.
+            let Ok(meta) = entry.metadata() else { continue };
+            entries.push(Entry { name, is_dir: meta.is_dir(), len: meta.len() });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Creates file `name`, which must not be there, for appending.
+    pub fn create(&self, name: &str) -> Result<File, DiskError> {
+        let path = self.path.join(name);
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(DiskError::at("create", &path))?;
+        Ok(File::new(file, path, 0))
+    }
+
+    /// Reads the whole of file `name`.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, DiskError> {
+        let path = self.path.join(name);
+        fs::read(&path).map_err(DiskError::at("read", &path))
+    }
+
+    /// Maps file `name` for reading. The file must not change while it is mapped: published files never do.
+    pub fn map(&self, name: &str) -> Result<Map, DiskError> {
+        Map::open(&self.path.join(name))
+    }
+
+    /// Cuts file `name` to `len` bytes and syncs it.
+    pub fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {
+        let path = self.path.join(name);
+        let file = fs::OpenOptions::new().write(true).open(&path).map_err(DiskError::at("open", &path))?;
+        file.set_len(len).map_err(DiskError::at("truncate", &path))?;
+        crate::file::sync_data(&file).map_err(DiskError::at("sync", &path))
+    }
+
+    /// Removes `name`, a file or a directory with all it holds. Removing what is not there is done already.
+    pub fn remove(&self, name: &str) -> Result<(), DiskError> {
+        let path = self.path.join(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(e) => Err(e),
+        };
+        match removed {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(DiskError::at("remove", &path)),
+        }
+    }
+
+    /// Makes the directory `tmp`, whose files are synced, appear as `name`: after this returns, `name` is there with
+    /// everything inside, or (after a crash in between) not at all.
+    pub fn publish(&self, tmp: &str, name: &str) -> Result<(), DiskError> {
+        self.sub(tmp)?.sync()?;
+        self.rename(tmp, name)?;
+        self.sync()
+    }
+
+    /// Writes file `name` so that a crash leaves the old contents or the new ones, never a mixture.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let tmp = format!("{name}.tmp");
+        self.remove(&tmp)?;
+        let file = self.create(&tmp)?;
+        file.append(bytes)?;
+        file.sync()?;
+        self.rename(&tmp, name)?;
+        self.sync()
+    }
+
+    /// Makes the names in this directory durable.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        let dir = fs::File::open(&self.path).map_err(DiskError::at("open", &self.path))?;
+        crate::file::sync_all(&dir).map_err(DiskError::at("sync", &self.path))
+    }
+
+    /// The bytes of all files below. Cost: a walk of the tree.
+    pub fn size_bytes(&self) -> Result<u64, DiskError> {
+        let mut sum = 0;
+        for entry in self.list()? {
+            sum += match entry.is_dir {
+                true => Dir { path: self.path.join(&entry.name) }.size_bytes()?,
+                false => entry.len,
+            };
+        }
+        Ok(sum)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        let path = self.path.join(from);
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that publishes")]
+        fs::rename(&path, self.path.join(to)).map_err(DiskError::at("rename", &path))
+    }
+}

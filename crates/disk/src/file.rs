@@ -1,0 +1,61 @@
+//! A file that only grows: append, sync, length.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::DiskError;
+
+/// A file open for appending. One thread appends while others may sync.
+#[derive(Debug)]
+pub struct File {
+    file: fs::File,
+    path: PathBuf,
+    len: AtomicU64,
+}
+
+impl File {
+    pub(crate) fn new(file: fs::File, path: PathBuf, len: u64) -> File {
+        File { file, path, len: AtomicU64::new(len) }
+    }
+
+    /// Adds `bytes` at the end. After an error the file may hold a part of them.
+    pub fn append(&self, bytes: &[u8]) -> Result<(), DiskError> {
+        (&self.file).write_all(bytes).map_err(DiskError::at("write", &self.path))?;
+        self.len.fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Makes everything appended so far durable.
+    ///
+    /// Errors: after one, nothing is known of bytes that were not durable yet, and a later success proves nothing.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        sync_data(&self.file).map_err(DiskError::at("sync", &self.path))
+    }
+
+    /// Bytes appended without an error.
+    pub fn len(&self) -> u64 {
+        self.len.load(Relaxed)
+    }
+
+    /// Whether nothing was appended.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that syncs")]
+pub(crate) fn sync_data(file: &fs::File) -> std::io::Result<()> {
+    file.sync_data()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that syncs")]
+pub(crate) fn sync_all(file: &fs::File) -> std::io::Result<()> {
+    file.sync_all()
+}
