@@ -1,1 +1,13 @@
-//! placeholder
+//! Bytes to model and back: remote write and Prometheus' JSON; it opens no socket and knows no HTTP.
+
+mod error;
+mod field;
+pub mod remote_write;
+
+pub use error::{LabelError, LabelFault, UnsupportedMedia, WireError};
+
+/// The messages of `proto/` as generated: the oracle of tests, never the receive path.
+#[doc(hidden)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/prometheus.rs"));
+}

@@ -1,0 +1,110 @@
+//! Why a body, a series or a content type is refused.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Why a whole request is refused: nothing of it is stored.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum WireError {
+    /// The body is, or would become, larger than a request may be.
+    #[error("request declares {declared} bytes after decompression, limit {limit}")]
+    TooLarge {
+        /// Bytes the request says it has.
+        declared: u64,
+        /// Bytes a request may have.
+        limit: u64,
+    },
+    /// The body is not one snappy block.
+    #[error("body is not a snappy block: {reason}")]
+    Snappy {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The bytes are not the protobuf message they should be.
+    #[error("malformed protobuf: the {what} at byte {offset} is truncated or not well-formed")]
+    Malformed {
+        /// The message or field.
+        what: &'static str,
+        /// Where it starts in the decompressed body.
+        offset: usize,
+    },
+    /// The request holds more of something than one request may.
+    #[error("request has more than {limit} {what}; send smaller ones")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// Why one series of a request is refused; the others are kept.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{fault} in series {series}")]
+pub struct LabelError {
+    /// The series' labels as far as they can be shown, cut to a few hundred bytes.
+    pub series: String,
+    /// What is wrong with them.
+    pub fault: LabelFault,
+}
+
+/// What is wrong with a series' labels.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LabelFault {
+    /// There is no `__name__`, or it is empty.
+    #[error("no metric name")]
+    NoMetricName,
+    /// A label's name is empty.
+    #[error("empty label name")]
+    EmptyName,
+    /// Two labels share a name.
+    #[error("duplicate label name {name:?}")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// A name or a value is not UTF-8.
+    #[error("label name or value is not valid UTF-8")]
+    NotUtf8,
+    /// There are too many labels.
+    #[error("{n} labels, limit {limit}")]
+    TooMany {
+        /// Labels sent.
+        n: usize,
+        /// Labels allowed.
+        limit: usize,
+    },
+    /// A name is too long.
+    #[error("label name of {len} bytes, limit {limit}")]
+    NameTooLong {
+        /// Bytes sent.
+        len: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A value is too long.
+    #[error("value of {len} bytes of label {name:?}, limit {limit}")]
+    ValueTooLong {
+        /// The label.
+        name: String,
+        /// Bytes sent.
+        len: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+}
+
+/// A `Content-Type` or `Content-Encoding` that this server does not read: the answer is 415.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub struct UnsupportedMedia {
+    pub(crate) header: &'static str,
+    pub(crate) value: String,
+    pub(crate) supported: &'static str,
+}
+
+impl fmt::Display for UnsupportedMedia {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unsupported {} {:?}, supported: {}", self.header, self.value, self.supported)
+    }
+}

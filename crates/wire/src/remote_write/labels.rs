@@ -1,0 +1,111 @@
+//! The labels of one series: well-formed or not, and if so acceptable or not.
+
+use model::{LabelsBuilder, METRIC_NAME};
+
+use super::LabelLimits;
+use crate::field::{Cursor, bytes_tag, field_number};
+use crate::{LabelError, LabelFault};
+
+const NAME: u32 = bytes_tag(1);
+const VALUE: u32 = bytes_tag(2);
+
+/// No value may be longer, whatever the limits say.
+const VALUE_BYTES_HARD_MAX: usize = 64 << 10;
+/// Bytes of a refused series that its error shows.
+const SHOWN_BYTES_MAX: usize = 300;
+
+/// Whether `message` is a well-formed label; its text is not looked at.
+#[inline]
+pub(super) fn check_label(message: Cursor<'_>) -> Option<()> {
+    if is_plain(message.rest()) { Some(()) } else { read_label(message).map(drop) }
+}
+
+/// Whether `label` is a name and a value of less than 128 bytes each and nothing else, as nearly all labels are.
+#[inline]
+fn is_plain(label: &[u8]) -> bool {
+    let [0x0a, name_len @ 0..0x80, rest @ ..] = label else { return false };
+    let Some([0x12, value_len @ 0..0x80, value @ ..]) = rest.get(usize::from(*name_len)..) else { return false };
+    value.len() == usize::from(*value_len)
+}
+
+fn read_label(mut message: Cursor<'_>) -> Option<(&[u8], &[u8])> {
+    let (mut name, mut value) = (&[][..], &[][..]);
+    while !message.is_at_end() {
+        match message.tag()? {
+            NAME => name = message.bytes()?,
+            VALUE => value = message.bytes()?,
+            tag if matches!(field_number(tag), 1 | 2) => return None,
+            tag => message.skip(tag)?,
+        }
+    }
+    Some((name, value))
+}
+
+/// Iterates over label fields that [`check_label`] has seen.
+fn raw_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut cursor = Cursor::new(raw);
+    std::iter::from_fn(move || {
+        cursor.tag()?;
+        read_label(cursor.message()?)
+    })
+}
+
+/// Replaces `into` by the labels in `raw`, or says why no series may have them.
+pub(super) fn read_labels(raw: &[u8], limits: &LabelLimits, into: &mut LabelsBuilder) -> Result<(), LabelError> {
+    into.clear();
+    let refused = |fault| LabelError { series: show(raw), fault };
+    let n = raw_pairs(raw).count();
+    if n > limits.labels_max {
+        return Err(refused(LabelFault::TooMany { n, limit: limits.labels_max }));
+    }
+    let mut pairs = Vec::with_capacity(n);
+    for pair in raw_pairs(raw) {
+        pairs.push(check_pair(pair, limits).map_err(refused)?);
+    }
+    pairs.sort_unstable_by_key(|(name, _)| *name);
+    if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(refused(LabelFault::Duplicate { name: twice[0].0.to_owned() }));
+    }
+    if !pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
+        return Err(refused(LabelFault::NoMetricName));
+    }
+    for (name, value) in pairs {
+        into.set(name, value);
+    }
+    Ok(())
+}
+
+fn check_pair<'a>((name, value): (&'a [u8], &'a [u8]), limits: &LabelLimits) -> Result<(&'a str, &'a str), LabelFault> {
+    if name.len() > limits.name_bytes_max {
+        return Err(LabelFault::NameTooLong { len: name.len(), limit: limits.name_bytes_max });
+    }
+    let value_bytes_max = limits.value_bytes_max.min(VALUE_BYTES_HARD_MAX);
+    if value.len() > value_bytes_max {
+        let name = String::from_utf8_lossy(name).into_owned();
+        return Err(LabelFault::ValueTooLong { name, len: value.len(), limit: value_bytes_max });
+    }
+    let name = std::str::from_utf8(name).map_err(|_| LabelFault::NotUtf8)?;
+    let value = std::str::from_utf8(value).map_err(|_| LabelFault::NotUtf8)?;
+    if name.is_empty() { Err(LabelFault::EmptyName) } else { Ok((name, value)) }
+}
+
+/// The labels for a message: in the order sent, whatever their bytes, and cut where it gets long.
+fn show(raw: &[u8]) -> String {
+    let mut text = String::from("{");
+    for (name, value) in raw_pairs(raw) {
+        if text.len() > 1 {
+            text.push_str(", ");
+        }
+        if text.len() > SHOWN_BYTES_MAX {
+            text.push_str("...");
+            break;
+        }
+        let [name, value] = [name, value].map(|part| {
+            let shown = part.get(..SHOWN_BYTES_MAX / 4).unwrap_or(part);
+            String::from_utf8_lossy(shown).into_owned()
+        });
+        text.push_str(&format!("{name}={value:?}"));
+    }
+    text.push('}');
+    text
+}
