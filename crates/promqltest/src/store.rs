@@ -1,0 +1,156 @@
+//! The series of a script in memory, behind the same read seam as the real store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{
+    Budget, Columns, Histogram, Labels, Matcher, Queryable, Selected, SeriesSet, StorageError, TimeRange, Timestamp,
+};
+use thiserror::Error;
+
+/// A second, different sample for one series and timestamp.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{labels} already has another sample at {t} ms")]
+pub struct SampleConflict {
+    /// The series.
+    pub labels: Labels,
+    /// The timestamp.
+    pub t: Timestamp,
+}
+
+/// Series by labels.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    series: BTreeMap<Labels, Arc<Columns>>,
+}
+
+impl MemoryStore {
+    /// The number of series.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// Adds a float in any order of time; the same sample twice is one.
+    pub fn push_float(&mut self, labels: &Labels, t: Timestamp, v: f64) -> Result<(), SampleConflict> {
+        let columns = self.columns(labels);
+        let float = columns.timestamps.binary_search(&t);
+        let same = float.is_ok_and(|at| columns.values[at].to_bits() == v.to_bits());
+        match (float, columns.histogram_timestamps.binary_search(&t)) {
+            (Err(at), Err(_)) => {
+                columns.timestamps.insert(at, t);
+                columns.values.insert(at, v);
+                Ok(())
+            }
+            _ if same => Ok(()),
+            _ => Err(SampleConflict { labels: labels.clone(), t }),
+        }
+    }
+
+    /// Adds a histogram in any order of time; the same sample twice is one.
+    pub fn push_histogram(&mut self, labels: &Labels, t: Timestamp, h: Arc<Histogram>) -> Result<(), SampleConflict> {
+        let columns = self.columns(labels);
+        let histogram = columns.histogram_timestamps.binary_search(&t);
+        let same = histogram.is_ok_and(|at| columns.histograms[at] == h);
+        match (histogram, columns.timestamps.binary_search(&t)) {
+            (Err(at), Err(_)) => {
+                columns.histogram_timestamps.insert(at, t);
+                columns.histograms.insert(at, h);
+                Ok(())
+            }
+            _ if same => Ok(()),
+            _ => Err(SampleConflict { labels: labels.clone(), t }),
+        }
+    }
+
+    fn columns(&mut self, labels: &Labels) -> &mut Columns {
+        Arc::make_mut(self.series.entry(labels.clone()).or_default())
+    }
+}
+
+impl Queryable for MemoryStore {
+    fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError> {
+        budget.check()?;
+        let hit = |labels: &Labels| matchers.iter().all(|matcher| matcher.matches_labels(labels));
+        let found = self.series.iter().filter(|(labels, _)| hit(labels));
+        let series = found.map(|(labels, columns)| (labels.clone(), columns.clone())).collect();
+        Ok(Selected { series: Box::new(Found { series, range }), warnings: Vec::new() })
+    }
+}
+
+/// The series of one selection.
+struct Found {
+    series: Vec<(Labels, Arc<Columns>)>,
+    range: TimeRange,
+}
+
+impl SeriesSet for Found {
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(&self, series_idx: usize) -> &Labels {
+        &self.series[series_idx].0
+    }
+
+    fn read(&self, series_idx: usize, into: &mut Columns, budget: &Budget) -> Result<(), StorageError> {
+        budget.check()?;
+        into.clear();
+        let columns = &self.series[series_idx].1;
+        let floats = inside(&columns.timestamps, self.range);
+        into.timestamps.extend_from_slice(&columns.timestamps[floats.clone()]);
+        into.values.extend_from_slice(&columns.values[floats]);
+        let histograms = inside(&columns.histogram_timestamps, self.range);
+        into.histogram_timestamps.extend_from_slice(&columns.histogram_timestamps[histograms.clone()]);
+        into.histograms.extend_from_slice(&columns.histograms[histograms]);
+        budget.count_samples(into.len())?;
+        Ok(())
+    }
+}
+
+/// The positions of ascending `timestamps` that lie in `range`.
+fn inside(timestamps: &[Timestamp], range: TimeRange) -> std::ops::Range<usize> {
+    let start = timestamps.partition_point(|t| *t < range.mint);
+    let end = timestamps.partition_point(|t| *t <= range.maxt);
+    start..end.max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_reads_only_what_matches_and_lies_in_range() {
+        let mut store = MemoryStore::default();
+        let (up, down) = (Labels::from_pairs([("__name__", "up")]), Labels::from_pairs([("__name__", "down")]));
+        for t in [30, 10, 20] {
+            store.push_float(&up, t, t as f64).unwrap();
+        }
+        store.push_histogram(&up, 25, Arc::default()).unwrap();
+        store.push_float(&down, 10, 1.0).unwrap();
+        let budget = Budget::unlimited();
+        let matchers = [Matcher::equal("__name__", "up")];
+        let selected = store.select(&matchers, TimeRange { mint: 11, maxt: 30 }, &budget).unwrap();
+        assert_eq!(selected.series.len(), 1);
+        let mut columns = Columns::default();
+        selected.series.read(0, &mut columns, &budget).unwrap();
+        assert_eq!(columns.timestamps, [20, 30]);
+        assert_eq!(columns.histogram_timestamps, [25]);
+        assert_eq!(budget.samples(), 3);
+    }
+
+    #[test]
+    fn a_second_value_for_a_timestamp_is_a_conflict() {
+        let mut store = MemoryStore::default();
+        let up = Labels::from_pairs([("__name__", "up")]);
+        store.push_float(&up, 1, f64::NAN).unwrap();
+        store.push_float(&up, 1, f64::NAN).unwrap();
+        let conflict = Err(SampleConflict { labels: up.clone(), t: 1 });
+        assert_eq!(store.push_float(&up, 1, 2.0), conflict);
+        assert_eq!(store.push_histogram(&up, 1, Arc::default()), conflict);
+    }
+}
