@@ -1,0 +1,176 @@
+//! The life of one replica: it runs, it crashes, a successor with a new id starts cold in its place.
+
+use model::{Labels, LabelsBuilder, Metadata, MetricKind, Timestamp};
+
+use crate::demo_fleet::endpoint::Endpoint;
+use crate::demo_fleet::engine::Engine;
+use crate::demo_fleet::{ModelSpec, SCRAPES_MAX};
+use crate::fleet::{Target, replica_name};
+use crate::rng::Rng;
+
+/// Mean scrapes between two crashes of a replica: about three hours.
+const LIFE_SCRAPES: f64 = 720.0;
+/// Share of scrapes that fail.
+const SCRAPES_LOST: f64 = 0.01;
+/// The states a replica can be in; exactly one is 1.
+const STATES: [&str; 3] = ["initializing", "running", "failed"];
+/// Seconds each phase of a start takes, give or take a fifth.
+pub(super) const START_PHASES: [(&str, f64); 3] =
+    [("container_start", 12.5), ("dependency_load", 3.0), ("model_load", 18.7)];
+
+/// Where a replica runs.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) region: &'static str,
+    pub(super) port: u32,
+}
+
+/// One replica's slot on a node.
+#[derive(Debug)]
+pub(super) struct Replica {
+    spec: &'static ModelSpec,
+    place: Place,
+    identity: Labels,
+    /// `up` and the state: known from the outside, also while there is no engine.
+    probe: Target,
+    phase: Phase,
+    gpu_load: f64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Starting { ready_at: Timestamp },
+    Running(Box<Engine>),
+}
+
+impl Replica {
+    /// A replica that has just become ready.
+    pub(super) fn running(endpoint: &Endpoint, place: Place, t: Timestamp, rng: &mut Rng) -> Replica {
+        let identity = identity(endpoint, &place, rng);
+        let engine = Engine::new(endpoint.spec, &identity, t, SCRAPES_MAX, Rng::new(rng.next_u64()));
+        let probe = probe(&identity, rng);
+        Replica { spec: endpoint.spec, place, identity, probe, phase: Phase::Running(Box::new(engine)), gpu_load: 0.0 }
+    }
+
+    /// Whether requests can be sent to it.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running(_))
+    }
+
+    /// How many GPUs it holds.
+    pub(super) fn gpus(&self) -> usize {
+        self.spec.gpus
+    }
+
+    /// How busy they are, 0 to 1.
+    pub(super) fn gpu_load(&self) -> f64 {
+        self.gpu_load
+    }
+
+    /// One interval at `rate` requests a second; targets that end move to `retired`.
+    pub(super) fn tick(
+        &mut self,
+        t: Timestamp,
+        rate: f64,
+        endpoint: &mut Endpoint,
+        retired: &mut Vec<Target>,
+        rng: &mut Rng,
+    ) {
+        if let Phase::Starting { ready_at } = self.phase
+            && ready_at <= t
+        {
+            let engine = Engine::new(self.spec, &self.identity, t, SCRAPES_MAX, Rng::new(rng.next_u64()));
+            self.phase = Phase::Running(Box::new(engine));
+        }
+        let (up, state) = match &mut self.phase {
+            Phase::Starting { .. } => (0.0, "initializing"),
+            Phase::Running(_) if rng.unit() < 1.0 / LIFE_SCRAPES => return self.crash(t, endpoint, retired, rng),
+            Phase::Running(engine) => {
+                self.gpu_load = engine.serve(rate);
+                endpoint.observe(engine);
+                let lost = rng.unit() < SCRAPES_LOST;
+                if lost {
+                    engine.target.scrape_stale(t, rng)
+                } else {
+                    engine.scrape(t)
+                }
+                (if lost { 0.0 } else { 1.0 }, "running")
+            }
+        };
+        self.scrape_probe(t, up, state, rng);
+    }
+
+    /// The engine dies and its series end; a successor with its own id begins to start.
+    fn crash(&mut self, t: Timestamp, endpoint: &mut Endpoint, retired: &mut Vec<Target>, rng: &mut Rng) {
+        let took = START_PHASES.map(|(_, seconds)| seconds * rng.between(0.8, 1.2));
+        endpoint.count_cold_start(&took, rng);
+        let ready_at = t + (took.iter().sum::<f64>() * 1000.0) as i64;
+        if let Phase::Running(mut engine) = std::mem::replace(&mut self.phase, Phase::Starting { ready_at }) {
+            engine.target.scrape_stale(t, rng);
+            retired.push(engine.target);
+        }
+        self.identity = identity(endpoint, &self.place, rng);
+        let successor = probe(&self.identity, rng);
+        let mut ended = std::mem::replace(&mut self.probe, successor);
+        ended.scrape_stale(t, rng);
+        retired.push(ended);
+        self.gpu_load = 0.0;
+        self.scrape_probe(t, 0.0, "initializing", rng);
+    }
+
+    fn scrape_probe(&mut self, t: Timestamp, up: f64, state: &str, rng: &mut Rng) {
+        let mut scrape = self.probe.scrape(t, rng);
+        scrape.put(up);
+        scrape.put(self.spec.gpus as f64);
+        STATES.iter().for_each(|name| scrape.put(if *name == state { 1.0 } else { 0.0 }));
+    }
+
+    /// The targets of the replica as it is now.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        let engine = match &self.phase {
+            Phase::Starting { .. } => None,
+            Phase::Running(engine) => Some(&engine.target),
+        };
+        [&self.probe].into_iter().chain(engine)
+    }
+
+    /// Forgets the scrapes held.
+    pub(super) fn clear(&mut self) {
+        self.probe.clear();
+        if let Phase::Running(engine) = &mut self.phase {
+            engine.target.clear();
+        }
+    }
+}
+
+/// The labels of a new replica of `endpoint`.
+fn identity(endpoint: &Endpoint, place: &Place, rng: &mut Rng) -> Labels {
+    let mut labels = LabelsBuilder::new(&endpoint.identity);
+    labels
+        .set("instance", &format!("{}:{}", place.host, place.port))
+        .set("job", "vllm")
+        .set("node", &place.host)
+        .set("region", place.region)
+        .set("replica_id", &replica_name(rng));
+    labels.build()
+}
+
+/// The target with what is known about a replica from the outside.
+fn probe(identity: &Labels, rng: &mut Rng) -> Target {
+    let mut target = Target::new(identity, 500 + (rng.next_u64() % 14_000) as i64, SCRAPES_MAX);
+    target.declare("up", &[]);
+    target.declare("inference_replica_gpus", &[]);
+    STATES.iter().for_each(|state| target.declare("inference_replica_state", &[("state", state)]));
+    target
+}
+
+/// The descriptions of a replica's own families.
+pub(super) fn replica_metadata() -> impl Iterator<Item = (&'static str, Metadata)> {
+    [
+        ("inference_replica_gpus", "GPUs the replica holds."),
+        ("inference_replica_state", "The state of the replica: exactly one is 1."),
+    ]
+    .into_iter()
+    .map(|(name, help)| (name, Metadata { kind: MetricKind::Gauge, help: help.to_owned(), unit: String::new() }))
+}
