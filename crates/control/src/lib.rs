@@ -1,1 +1,19 @@
-//! placeholder
+//! Who may do what: projects, monitoring tokens and the grants they turn into, kept in one SQLite file.
+//!
+//! No data is reachable without a [`Grant`], and only a check by [`Authority`] makes one.
+
+mod authority;
+mod error;
+mod grant;
+mod header;
+mod registry;
+mod schema;
+mod scopes;
+mod token;
+
+pub use authority::Authority;
+pub use error::{ControlError, Denied};
+pub use grant::{Access, Grant, WriteAs};
+pub use registry::{Control, NewToken, Project, TokenEntry};
+pub use scopes::{Action, Scopes, ScopesError};
+pub use token::{KeyId, TOKEN_PATTERN, TokenText};

@@ -1,0 +1,142 @@
+//! The tokens in memory: checks a credential without touching the file, and follows the file's changes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use subtle::ConstantTimeEq as _;
+
+use crate::header::credential;
+use crate::registry::read_tokens;
+use crate::schema::File;
+use crate::token::{Digest, Presented};
+use crate::{Access, ControlError, Denied, Grant, KeyId, Scopes};
+
+/// What an unknown key id is compared with, so that it takes as long as a known one. No secret is known to have it.
+const NOBODY: Digest = [0; 32];
+
+/// Turns credentials into grants.
+///
+/// The server calls [`Authority::refresh`] every half second: a token created, expired or revoked by any process is
+/// then effective within a second.
+#[derive(Debug)]
+pub struct Authority(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Everyone is an operator.
+    Open(Grant),
+    Tokens(Tokens),
+}
+
+#[derive(Debug)]
+struct Tokens {
+    /// Held for a refresh only, never for a check.
+    source: Mutex<Source>,
+    /// Replaced as a whole by a refresh, so that a check holds the lock for the time of a clone.
+    known: RwLock<Arc<HashMap<KeyId, Known>>>,
+}
+
+#[derive(Debug)]
+struct Source {
+    /// A connection of its own: SQLite tells it of every other connection's changes, in this process or another.
+    file: File,
+    /// SQLite's count of such changes when the tokens were last read.
+    data_version: i64,
+}
+
+/// A token that is not revoked.
+struct Known {
+    digest: Digest,
+    expires_ms: Option<Timestamp>,
+    grant: Grant,
+}
+
+impl std::fmt::Debug for Known {
+    /// Without the digest: it is no secret's text, but nobody needs to see it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known")
+            .field("expires_ms", &self.expires_ms)
+            .field("grant", &self.grant)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Opens the registry at `path`, or makes it, and reads its tokens.
+    pub fn open(path: &Path) -> Result<Authority, ControlError> {
+        let file = File::open(path)?;
+        let data_version = data_version(&file)?;
+        let known = RwLock::new(Arc::new(read_known(&file)?));
+        Ok(Authority(Kind::Tokens(Tokens { source: Mutex::new(Source { file, data_version }), known })))
+    }
+
+    /// Asks for no token and makes everyone an operator: for a server that only its own machine reaches.
+    pub fn open_to_all() -> Authority {
+        Authority(Kind::Open(Grant::new(Access::Operator, Scopes::ALL, None)))
+    }
+
+    /// Reads the tokens again if the file has changed, and tells whether it had. Cost: one look at the file's header
+    /// when nothing changed.
+    ///
+    /// Errors: the tokens known before stay in force.
+    pub fn refresh(&self) -> Result<bool, ControlError> {
+        let Kind::Tokens(tokens) = &self.0 else { return Ok(false) };
+        let mut source = tokens.source.lock();
+        // Read before the tokens: a change in between is seen by the next refresh.
+        let found = data_version(&source.file)?;
+        if found == source.data_version {
+            return Ok(false);
+        }
+        *tokens.known.write() = Arc::new(read_known(&source.file)?);
+        source.data_version = found;
+        Ok(true)
+    }
+
+    /// The grant of an `Authorization` header: `Bearer TOKEN`, or `Basic` with the token as password.
+    pub fn authorize(&self, header: Option<&str>, now: Timestamp) -> Result<Grant, Denied> {
+        match &self.0 {
+            Kind::Open(grant) => Ok(grant.clone()),
+            Kind::Tokens(tokens) => tokens.check(&credential(header.ok_or(Denied::Missing)?)?, now),
+        }
+    }
+
+    /// The grant of a bare token.
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Grant, Denied> {
+        match &self.0 {
+            Kind::Open(grant) => Ok(grant.clone()),
+            Kind::Tokens(tokens) => tokens.check(token, now),
+        }
+    }
+}
+
+impl Tokens {
+    /// Cost: a checksum, then one hash and one lookup; no allocation.
+    fn check(&self, token: &str, now: Timestamp) -> Result<Grant, Denied> {
+        let Presented { key_id, digest } = Presented::parse(token).ok_or(Denied::Invalid)?;
+        let known = Arc::clone(&self.known.read());
+        let token = known.get(&key_id);
+        let expected = token.map_or(&NOBODY, |token| &token.digest);
+        let is_equal = bool::from(expected.ct_eq(&digest));
+        let Some(token) = token.filter(|_| is_equal) else { return Err(Denied::Invalid) };
+        if token.expires_ms.is_some_and(|expires_ms| expires_ms <= now) {
+            return Err(Denied::Invalid);
+        }
+        Ok(token.grant.clone())
+    }
+}
+
+fn data_version(file: &File) -> Result<i64, ControlError> {
+    file.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(file.sqlite())
+}
+
+fn read_known(file: &File) -> Result<HashMap<KeyId, Known>, ControlError> {
+    let live = read_tokens(file)?.into_iter().filter_map(Result::ok).filter(|(entry, _)| entry.revoked_ms.is_none());
+    let known = live.map(|(entry, digest)| {
+        let grant = Grant::new(entry.access, entry.scopes, Some(entry.key_id));
+        (entry.key_id, Known { digest, expires_ms: entry.expires_ms, grant })
+    });
+    Ok(known.collect())
+}

@@ -1,0 +1,106 @@
+//! Opens the SQLite file: who may read it, how it is written, which tables it has.
+
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
+
+use crate::ControlError;
+
+/// How long a writer waits for another process to finish.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const VERSION: i64 = 1;
+
+/// Version 1. Times are ms since the Unix epoch; a token without a project is an operator's.
+const TABLES: &str = "
+    CREATE TABLE projects (
+        id         TEXT PRIMARY KEY,
+        name       TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE tokens (
+        key_id        TEXT PRIMARY KEY,
+        secret_sha256 BLOB NOT NULL CHECK (length(secret_sha256) = 32),
+        project_id    TEXT REFERENCES projects (id),
+        name          TEXT NOT NULL,
+        scopes        TEXT NOT NULL,
+        created_ms    INTEGER NOT NULL,
+        expires_ms    INTEGER,
+        revoked_ms    INTEGER
+    ) STRICT;
+    CREATE INDEX tokens_by_name ON tokens (name);
+";
+
+/// One connection, and the path for its errors.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+}
+
+impl File {
+    /// Opens the file at `path`, or makes it; nobody but its owner may read it.
+    pub(crate) fn open(path: &Path) -> Result<File, ControlError> {
+        claim(path).map_err(|source| ControlError::Io { path: path.to_owned(), source })?;
+        let found = connect(path).map_err(|source| ControlError::Sqlite { path: path.to_owned(), source });
+        let (connection, version) = found?;
+        if version > VERSION {
+            return Err(ControlError::Version { path: path.to_owned(), found: version, known: VERSION });
+        }
+        Ok(File { connection, path: path.to_owned() })
+    }
+
+    /// All rows of a query without parameters.
+    pub(crate) fn select<T>(
+        &self,
+        sql: &str,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, ControlError> {
+        let mut statement = self.connection.prepare(sql).map_err(self.sqlite())?;
+        let rows = statement.query_map([], read).map_err(self.sqlite())?;
+        rows.collect::<Result<_, _>>().map_err(self.sqlite())
+    }
+
+    /// Names the file in an error of SQLite.
+    pub(crate) fn sqlite(&self) -> impl Fn(rusqlite::Error) -> ControlError + '_ {
+        |source| ControlError::Sqlite { path: self.path.clone(), source }
+    }
+
+    /// Says what is wrong with a row.
+    pub(crate) fn corrupt(&self, what: String) -> ControlError {
+        ControlError::Corrupt { path: self.path.clone(), what }
+    }
+}
+
+/// Makes the file before SQLite does, for SQLite gives its log the file's permissions.
+fn claim(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let mut permissions = file.metadata()?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(permissions.mode() & !0o077);
+        file.set_permissions(permissions)?;
+    }
+    Ok(())
+}
+
+/// A connection, and the version of the tables found or made.
+fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Taking the write lock first makes two processes that open a new file take turns.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut version = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        version = VERSION;
+    }
+    transaction.commit()?;
+    Ok((connection, version))
+}
