@@ -6,9 +6,11 @@
 mod dir;
 mod error;
 mod file;
+mod lock;
 mod mmap;
 
 pub use dir::{Dir, Entry};
 pub use error::DiskError;
 pub use file::File;
+pub use lock::Lock;
 pub use mmap::Map;

@@ -23,6 +23,23 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
+    /// Every kind.
+    pub const ALL: [MetricKind; 8] = [
+        MetricKind::Unknown,
+        MetricKind::Counter,
+        MetricKind::Gauge,
+        MetricKind::Histogram,
+        MetricKind::GaugeHistogram,
+        MetricKind::Summary,
+        MetricKind::Info,
+        MetricKind::StateSet,
+    ];
+
+    /// The kind called `name`; any other text is [`MetricKind::Unknown`].
+    pub fn parse(name: &str) -> MetricKind {
+        MetricKind::ALL.into_iter().find(|kind| kind.as_str() == name).unwrap_or_default()
+    }
+
     /// The name the HTTP API and the WAL use.
     pub fn as_str(self) -> &'static str {
         match self {

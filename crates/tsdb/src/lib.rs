@@ -3,3 +3,21 @@
 pub mod block;
 pub mod chunk;
 pub mod index;
+
+mod db;
+mod error;
+mod flush;
+mod head;
+mod merged;
+mod options;
+mod querier;
+mod select;
+mod stats;
+mod wal;
+
+pub use db::Db;
+pub use error::{AppendError, Rejection, TsdbError};
+pub use head::{AppendReport, Appender, Refused, SeriesHandle, SeriesKey};
+pub use options::Options;
+pub use querier::Querier;
+pub use stats::Stats;

@@ -1,1 +1,76 @@
-//! In progress.
+//! Chunks: the compressed samples of one series over a short time, byte for byte as Prometheus encodes them.
+
+mod bit_reader;
+mod bit_writer;
+pub(crate) mod varint;
+pub mod xor;
+
+use model::Timestamp;
+use thiserror::Error;
+
+pub use xor::XorAppender;
+
+/// How a chunk's bytes are encoded; the number is the one on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Encoding {
+    /// Floats.
+    Xor = 1,
+    /// Native histograms with integer counts.
+    Histogram = 2,
+    /// Native histograms with float counts.
+    FloatHistogram = 3,
+}
+
+impl Encoding {
+    /// The encoding with this number on disk.
+    pub fn from_byte(byte: u8) -> Option<Encoding> {
+        match byte {
+            1 => Some(Encoding::Xor),
+            2 => Some(Encoding::Histogram),
+            3 => Some(Encoding::FloatHistogram),
+            _ => None,
+        }
+    }
+
+    /// The encoding's number on disk.
+    pub fn byte(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A finished chunk on its way into a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedChunk {
+    /// When its first sample was taken.
+    pub mint: Timestamp,
+    /// When its last sample was taken.
+    pub maxt: Timestamp,
+    /// How `bytes` are encoded.
+    pub encoding: Encoding,
+    /// The encoded samples, their count in front.
+    pub bytes: Vec<u8>,
+}
+
+impl EncodedChunk {
+    /// The number of samples its bytes claim to hold: in every encoding, the big-endian number they start with.
+    pub fn num_samples(&self) -> u16 {
+        num_samples(&self.bytes)
+    }
+}
+
+/// The number of samples that a chunk's bytes claim to hold; none when there is not even a header.
+pub(crate) fn num_samples(bytes: &[u8]) -> u16 {
+    bytes.first_chunk().map_or(0, |header| u16::from_be_bytes(*header))
+}
+
+/// Why a chunk could not be decoded.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ChunkError {
+    /// The bytes are not what any encoder writes.
+    #[error("corrupt chunk: {what}")]
+    Corrupt {
+        /// What is wrong with them.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,73 @@
+//! Bits appended to bytes, the highest first; the bytes are complete after every call.
+
+/// Bits that one call may write: with up to 7 bits already in the last byte they must fit into 128.
+pub(crate) const PUSH_BITS_MAX: u32 = 121;
+
+/// Bytes to grow by at least; chunks in the head are many, so their buffers grow by a quarter and not twofold.
+const GROWTH_MIN: usize = 32;
+
+/// A growing sequence of bits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BitWriter {
+    bytes: Vec<u8>,
+    /// Low bits of the last byte that are not written yet, 0 to 7; they are zero.
+    free: u8,
+}
+
+impl BitWriter {
+    /// Goes on after `bytes`, of whose last byte the low `free` bits were never written.
+    pub(crate) fn resume(mut bytes: Vec<u8>, free: u8) -> BitWriter {
+        debug_assert!(free < 8 && (free == 0 || !bytes.is_empty()), "a byte has 8 bits and one is kept");
+        if let Some(last) = bytes.last_mut() {
+            *last &= u8::MAX << free;
+        }
+        BitWriter { bytes, free }
+    }
+
+    /// The bits so far; the last byte is filled up with zeros.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes themselves, to write whole bytes at the end or to overwrite what is there.
+    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        debug_assert_eq!(self.free, 0, "whole bytes can only follow whole bytes");
+        &mut self.bytes
+    }
+
+    /// Overwrites the first two bytes.
+    pub(crate) fn set_header(&mut self, header: [u8; 2]) {
+        if let Some(first) = self.bytes.first_chunk_mut() {
+            *first = header;
+        }
+    }
+
+    /// Gives the bytes away.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Appends the low `n` bits of `bits`; the others must be zero.
+    #[inline]
+    pub(crate) fn push(&mut self, bits: u128, n: u32) {
+        debug_assert!(0 < n && n <= PUSH_BITS_MAX && bits >> n == 0, "{n} bits of {bits:#x}");
+        let used = (8 - u32::from(self.free)) & 7;
+        let mut word = (bits << (128 - n)) >> used;
+        if used > 0
+            && let Some(last) = self.bytes.pop()
+        {
+            word |= u128::from(last) << 120;
+        }
+        let total = used + n;
+        self.reserve();
+        self.bytes.extend_from_slice(&word.to_be_bytes()[..total.div_ceil(8) as usize]);
+        self.free = ((8 - total % 8) % 8) as u8;
+    }
+
+    #[inline]
+    fn reserve(&mut self) {
+        if self.bytes.capacity() - self.bytes.len() < size_of::<u128>() {
+            self.bytes.reserve_exact(GROWTH_MIN.max(self.bytes.len() / 4));
+        }
+    }
+}

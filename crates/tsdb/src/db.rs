@@ -1,0 +1,198 @@
+//! The store as a whole: opens, appends, queries, and keeps itself in shape when told the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use disk::{Dir, Lock};
+use model::{Scope, TimeRange, Timestamp};
+use parking_lot::Mutex;
+
+use crate::block::{Block, BlockMeta};
+use crate::error::TsdbError;
+use crate::flush;
+use crate::head::{Appender, Head, WalCovers};
+use crate::options::{BLOCK_MS, GRACE_MS, Options};
+use crate::querier::Querier;
+use crate::stats::Stats;
+
+/// The directory of the log inside the data directory.
+const WAL_DIR: &str = "wal";
+/// A block being written; a crash leaves it behind.
+pub(crate) const CREATION_SUFFIX: &str = ".tmp-for-creation";
+/// A block being removed; a crash leaves it behind.
+const DELETION_SUFFIX: &str = ".tmp-for-deletion";
+/// Samples older than the last flush that make another one due before the next block range ends.
+const LATE_SAMPLES_MAX: u64 = 20_000_000;
+
+/// A time-series store in one directory.
+pub struct Db {
+    dir: Dir,
+    options: Options,
+    head: Head,
+    /// Oldest first; replaced as a whole, so that a reader keeps the blocks it started with.
+    blocks: ArcSwap<Vec<Arc<Block>>>,
+    unreadable: Vec<UnreadableBlock>,
+    /// Held by the one that flushes or removes blocks.
+    maintenance: Mutex<()>,
+    /// Up to where the head was last flushed on its schedule.
+    flushed: AtomicI64,
+    /// Out-of-order samples at the last flush.
+    late_at_flush: AtomicU64,
+    damages: Vec<String>,
+    _lock: Lock,
+}
+
+/// A block that was found at the start and could not be opened.
+struct UnreadableBlock {
+    name: String,
+    what: String,
+}
+
+impl Db {
+    /// Opens the store in `dir`, replaying its log; the one process that has it open holds a lock on it.
+    pub fn open(dir: Dir, options: Options) -> Result<Db, TsdbError> {
+        let lock = dir.lock("lock")?;
+        let (blocks, unreadable) = open_blocks(&dir, &options)?;
+        let covers = WalCovers(blocks.iter().filter_map(|block| block.meta().wal_cover()).collect());
+        let maxt = blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN);
+        let (head, replayed) = Head::restore(dir.sub(WAL_DIR)?, options.clone(), &covers, maxt)?;
+        dir.sync()?;
+        for damage in &replayed.damages {
+            tracing::error!(damage, "the log is damaged; the rest of it was replayed");
+        }
+        tracing::info!(records = replayed.records, blocks = blocks.len(), "store opened");
+        Ok(Db {
+            dir,
+            options,
+            head,
+            blocks: ArcSwap::from_pointee(blocks),
+            unreadable,
+            maintenance: Mutex::new(()),
+            flushed: AtomicI64::new(maxt),
+            late_at_flush: AtomicU64::new(0),
+            damages: replayed.damages,
+            _lock: lock,
+        })
+    }
+
+    /// Starts a request's commit.
+    pub fn appender(&self) -> Appender<'_> {
+        Appender::new(&self.head)
+    }
+
+    /// Reads inside `scope`.
+    pub fn querier(&self, scope: Scope) -> Querier<'_> {
+        Querier::new(self, scope)
+    }
+
+    /// Does what is due at `now`: writes finished block ranges, removes blocks past retention. Cheap when nothing is.
+    pub fn maintain(&self, now: Timestamp) -> Result<(), TsdbError> {
+        let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
+        if let Some(before) = self.due() {
+            self.flush_before(before)?;
+        }
+        self.remove_expired(now)
+    }
+
+    /// Writes everything in the head to blocks, finished ranges or not.
+    pub fn flush(&self) -> Result<(), TsdbError> {
+        let _one = self.maintenance.lock();
+        self.flush_before(Timestamp::MAX)
+    }
+
+    /// Figures for metrics and the status page. Cost: a lock on each series of the head.
+    pub fn stats(&self) -> Stats {
+        Stats::collect(&self.head, &self.blocks())
+    }
+
+    /// What was found damaged at the start, each as a sentence.
+    pub fn damages(&self) -> Vec<String> {
+        let blocks = self.unreadable.iter().map(|block| format!("block {}: {}", block.name, block.what));
+        blocks.chain(self.damages.iter().cloned()).collect()
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(crate) fn blocks(&self) -> Arc<Vec<Arc<Block>>> {
+        self.blocks.load_full()
+    }
+
+    /// What a query should be told. An unreadable block's range is unknown, so every query hears of it.
+    pub(crate) fn warnings(&self, _range: TimeRange) -> Vec<String> {
+        let say = |block: &UnreadableBlock| format!("block {} is unreadable, its samples are missing", block.name);
+        self.unreadable.iter().map(say).collect()
+    }
+
+    /// Up to where the head should be flushed now.
+    fn due(&self) -> Option<Timestamp> {
+        let range = self.head.range()?;
+        let before = range.maxt.saturating_sub(GRACE_MS).div_euclid(BLOCK_MS) * BLOCK_MS;
+        if before <= range.mint {
+            return None;
+        }
+        let late = self.head.stats().out_of_order.saturating_sub(self.late_at_flush.load(Relaxed));
+        (self.flushed.load(Relaxed) < before || LATE_SAMPLES_MAX < late).then_some(before)
+    }
+
+    fn flush_before(&self, before: Timestamp) -> Result<(), TsdbError> {
+        let late = self.head.stats().out_of_order;
+        flush::flush_head(&self.dir, &self.head, before, &mut |meta: &BlockMeta| {
+            let block = Block::open(&self.dir, &meta.ulid.to_string(), self.options.series_cache_bytes)?;
+            self.swap_blocks(|blocks| blocks.push(Arc::new(block)));
+            Ok(())
+        })?;
+        if before != Timestamp::MAX {
+            self.flushed.store(before, Relaxed);
+        }
+        self.late_at_flush.store(late, Relaxed);
+        Ok(())
+    }
+
+    fn remove_expired(&self, now: Timestamp) -> Result<(), TsdbError> {
+        let Some(retention_ms) = self.options.retention_ms else { return Ok(()) };
+        let oldest = now.saturating_sub(retention_ms);
+        let (expired, _): (Vec<_>, Vec<_>) =
+            self.blocks().iter().cloned().partition(|block| block.range().end <= oldest);
+        for block in expired {
+            let name = block.meta().ulid.to_string();
+            self.swap_blocks(|blocks| blocks.retain(|b| b.meta().ulid != block.meta().ulid));
+            let doomed = format!("{name}{DELETION_SUFFIX}");
+            self.dir.publish(&name, &doomed)?;
+            self.dir.remove(&doomed)?;
+            tracing::info!(block = name, "block is past retention and was removed");
+        }
+        Ok(())
+    }
+
+    fn swap_blocks(&self, change: impl FnOnce(&mut Vec<Arc<Block>>)) {
+        let mut blocks = self.blocks().to_vec();
+        change(&mut blocks);
+        blocks.sort_by_key(|block| (block.range(), block.meta().ulid));
+        self.blocks.store(Arc::new(blocks));
+    }
+}
+
+fn open_blocks(dir: &Dir, options: &Options) -> Result<(Vec<Arc<Block>>, Vec<UnreadableBlock>), TsdbError> {
+    let (mut blocks, mut unreadable) = (Vec::new(), Vec::new());
+    for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir) {
+        if entry.name.ends_with(CREATION_SUFFIX) || entry.name.ends_with(DELETION_SUFFIX) {
+            dir.remove(&entry.name)?;
+            continue;
+        }
+        if ulid::Ulid::from_string(&entry.name).is_err() {
+            continue;
+        }
+        match Block::open(dir, &entry.name, options.series_cache_bytes) {
+            Ok(block) => blocks.push(Arc::new(block)),
+            Err(e) => {
+                tracing::error!(block = entry.name, error = %e, "block cannot be opened; the others are served");
+                unreadable.push(UnreadableBlock { name: entry.name, what: e.to_string() });
+            }
+        }
+    }
+    blocks.sort_by_key(|block| (block.range(), block.meta().ulid));
+    Ok((blocks, unreadable))
+}

@@ -1,0 +1,161 @@
+//! The head's index: series by labels, and postings for each label pair.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use hashbrown::{HashMap, HashTable};
+use model::{Interrupt, Labels};
+use roaring::RoaringBitmap;
+
+use super::series::Series;
+use crate::select::LabelIndex;
+use crate::wal::SeriesRef;
+
+/// Which series there are, and which have a given label pair.
+///
+/// Invariant: a series in `slots` is in `by_labels`, in `all`, and in the postings of each of its pairs, and nowhere
+/// else. A slot is used again after its series is gone, so slots never leave the lock that guards the index.
+#[derive(Debug, Default)]
+pub(crate) struct HeadIndex {
+    slots: Vec<Option<Arc<Series>>>,
+    free: Vec<u32>,
+    by_labels: HashTable<u32>,
+    hasher: RandomState,
+    all: RoaringBitmap,
+    /// Values are ordered, so that a pattern's prefix narrows the search.
+    postings: HashMap<Box<str>, BTreeMap<Box<str>, RoaringBitmap>, RandomState>,
+}
+
+impl HeadIndex {
+    /// The series with exactly these labels.
+    pub(crate) fn get(&self, labels: &Labels) -> Option<&Arc<Series>> {
+        let slot = self.by_labels.find(self.hash(labels), |slot| self.at(*slot).labels == *labels)?;
+        Some(self.at(*slot))
+    }
+
+    /// Adds a series that is not there yet.
+    pub(crate) fn insert(&mut self, id: SeriesRef, labels: Labels) -> Arc<Series> {
+        debug_assert!(self.get(&labels).is_none(), "series {labels} is in the head already");
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 series in the head")
+        });
+        let series = Arc::new(Series::new(id, slot, labels));
+        for (name, value) in series.labels.iter() {
+            let values = match self.postings.get_mut(name) {
+                Some(values) => values,
+                None => self.postings.entry(name.into()).or_default(),
+            };
+            match values.get_mut(value) {
+                Some(postings) => postings.insert(slot),
+                None => values.entry(value.into()).or_default().insert(slot),
+            };
+        }
+        self.all.insert(slot);
+        self.slots[slot as usize] = Some(series.clone());
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |slot: &u32| hash(hasher, &occupied(slots, *slot).labels);
+        self.by_labels.insert_unique(hash(hasher, &series.labels), slot, rehash);
+        series
+    }
+
+    /// Removes a series that is there.
+    pub(crate) fn remove(&mut self, series: &Series) {
+        let hash = self.hash(&series.labels);
+        match self.by_labels.find_entry(hash, |slot| *slot == series.slot) {
+            Ok(entry) => drop(entry.remove()),
+            Err(_) => return,
+        }
+        for (name, value) in series.labels.iter() {
+            let Some(values) = self.postings.get_mut(name) else { continue };
+            if let Some(postings) = values.get_mut(value) {
+                postings.remove(series.slot);
+                if postings.is_empty() {
+                    values.remove(value);
+                }
+            }
+            if values.is_empty() {
+                self.postings.remove(name);
+            }
+        }
+        self.all.remove(series.slot);
+        self.slots[series.slot as usize] = None;
+        self.free.push(series.slot);
+    }
+
+    /// Every series.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Series>> {
+        self.slots.iter().flatten()
+    }
+
+    /// The number of series.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The number of label pairs.
+    pub(crate) fn pairs(&self) -> usize {
+        self.postings.values().map(BTreeMap::len).sum()
+    }
+
+    /// The series in the given slots.
+    pub(crate) fn resolve(&self, slots: &RoaringBitmap) -> Vec<Arc<Series>> {
+        slots.iter().map(|slot| self.at(slot).clone()).collect()
+    }
+
+    /// Every label name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.postings.keys().map(|name| &**name)
+    }
+
+    /// Every value of `name`, ascending, with the slots that have it.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
+        self.postings.get(name).into_iter().flatten().map(|(value, slots)| (&**value, slots))
+    }
+
+    fn at(&self, slot: u32) -> &Arc<Series> {
+        occupied(&self.slots, slot)
+    }
+
+    fn hash(&self, labels: &Labels) -> u64 {
+        hash(&self.hasher, labels)
+    }
+}
+
+fn occupied(slots: &[Option<Arc<Series>>], slot: u32) -> &Arc<Series> {
+    slots[slot as usize].as_ref().expect("an indexed slot is occupied")
+}
+
+fn hash(hasher: &RandomState, labels: &Labels) -> u64 {
+    hasher.hash_one(labels.as_bytes())
+}
+
+impl LabelIndex for HeadIndex {
+    type Error = Interrupt;
+
+    fn all(&self) -> Result<RoaringBitmap, Interrupt> {
+        Ok(self.all.clone())
+    }
+
+    fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, Interrupt> {
+        Ok(self.postings.get(name).and_then(|values| values.get(value)).cloned().unwrap_or_default())
+    }
+
+    fn postings_where(
+        &self,
+        name: &str,
+        prefix: &str,
+        accept: &mut dyn FnMut(&str) -> Result<bool, Interrupt>,
+    ) -> Result<RoaringBitmap, Interrupt> {
+        let mut set = RoaringBitmap::new();
+        let Some(values) = self.postings.get(name) else { return Ok(set) };
+        let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
+        for (value, slots) in values.range::<str, _>(from).take_while(|(value, _)| value.starts_with(prefix)) {
+            if accept(value)? {
+                set |= slots;
+            }
+        }
+        Ok(set)
+    }
+}

@@ -1,0 +1,195 @@
+//! The head: the mutable block of the newest samples, in memory and in the log.
+//!
+//! One commit at a time validates its samples, adds them to their series and hands them to the log, so the order in
+//! the log is the order in memory and replay makes the same decisions again. Readers take short locks on the index
+//! and on single series only.
+
+mod append;
+mod families;
+mod index;
+mod restore;
+mod series;
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use dashmap::DashMap;
+use model::{Labels, TimeRange, Timestamp};
+use parking_lot::{Mutex, RwLock};
+
+use crate::options::Options;
+use crate::wal::{Log, RecordWriter, SampleRecord, SeriesRef};
+use families::Families;
+use index::HeadIndex;
+
+pub use append::{AppendReport, Appender, Refused, SeriesHandle, SeriesKey};
+pub(crate) use restore::WalCovers;
+pub(crate) use series::{ChunkBytes, Series, Snapshot};
+
+/// More remembered senders than this for each series means that senders vary their encoding: start over.
+const SENDERS_PER_SERIES_MAX: usize = 4;
+
+/// The newest samples of every series.
+#[derive(Debug)]
+pub(crate) struct Head {
+    options: Options,
+    log: Log,
+    /// Held for the whole of a commit; taken by the flush to cut the log and to retire series.
+    commit: Mutex<Commit>,
+    index: RwLock<HeadIndex>,
+    /// Series by what a known sender calls them, so that its labels are decoded once.
+    senders: DashMap<u128, Arc<Series>, BuildHasherDefault<AlreadyHashed>>,
+    families: RwLock<Families>,
+    next_id: AtomicU64,
+    counts: Counts,
+}
+
+/// Memory that commits use again.
+#[derive(Debug, Default)]
+struct Commit {
+    series: RecordWriter,
+    samples: RecordWriter,
+    metadata: RecordWriter,
+    accepted: Vec<SampleRecord>,
+    described: Vec<Arc<Series>>,
+}
+
+/// Figures that change with each commit, under its lock, and are read without it.
+#[derive(Debug)]
+struct Counts {
+    /// Newest sample ever accepted here or found in a block; `Timestamp::MIN` for none.
+    maxt: AtomicI64,
+    /// Oldest sample in the head, or older; `Timestamp::MAX` for none.
+    mint: AtomicI64,
+    written: AtomicU64,
+    duplicates: AtomicU64,
+    out_of_order: AtomicU64,
+    refused: [AtomicU64; 3],
+}
+
+/// The keys are 128-bit hashes already: their low half serves the map.
+#[derive(Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low half of a hash is a hash")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// Figures of the head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeadStats {
+    pub(crate) series: usize,
+    pub(crate) label_pairs: usize,
+    pub(crate) mint: Option<Timestamp>,
+    pub(crate) maxt: Option<Timestamp>,
+    pub(crate) written: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) out_of_order: u64,
+    pub(crate) refused: [u64; 3],
+}
+
+impl Head {
+    /// The series with these labels, made if it is not there.
+    fn series(&self, labels: &Labels) -> Arc<Series> {
+        if let Some(series) = self.index.read().get(labels) {
+            return series.clone();
+        }
+        let mut index = self.index.write();
+        match index.get(labels) {
+            Some(series) => series.clone(),
+            None => index.insert(SeriesRef(self.next_id.fetch_add(1, Relaxed)), labels.clone()),
+        }
+    }
+
+    /// Reads the index under its lock: keep it short.
+    pub(crate) fn with_index<T>(&self, read: impl FnOnce(&HeadIndex) -> T) -> T {
+        read(&self.index.read())
+    }
+
+    /// Every series, in no order.
+    pub(crate) fn all_series(&self) -> Vec<Arc<Series>> {
+        self.index.read().iter().cloned().collect()
+    }
+
+    /// The families' metadata.
+    pub(crate) fn families(&self) -> &RwLock<Families> {
+        &self.families
+    }
+
+    /// The log.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Closes the log's segment between two commits. Returns the last closed one: the head has all its samples.
+    pub(crate) fn cut_log(&self) -> Result<Option<u64>, Arc<disk::DiskError>> {
+        let _no_commit = self.commit.lock();
+        Ok(self.log.cut()?.checked_sub(1))
+    }
+
+    /// Drops the series that are empty and had no sample since `before`, and moves the head's oldest time up.
+    pub(crate) fn retire_series(&self, before: Timestamp) {
+        // Commits lower the bound for what they add; what is there already lowers it again below.
+        self.counts.mint.store(Timestamp::MAX, Relaxed);
+        for some in self.all_series().chunks(1024) {
+            let _no_commit = self.commit.lock();
+            let mut index = None;
+            for series in some {
+                match series.range() {
+                    Some(range) => drop(self.counts.mint.fetch_min(range.mint, Relaxed)),
+                    None if series.retire(before) => index.get_or_insert_with(|| self.index.write()).remove(series),
+                    None => {}
+                }
+            }
+        }
+        self.senders.retain(|_, series| !series.is_gone());
+    }
+
+    /// The range of the head's samples, perhaps a little wider; only the one maintainer may rely on it.
+    pub(crate) fn range(&self) -> Option<TimeRange> {
+        let (mint, maxt) = (self.counts.mint.load(Relaxed), self.counts.maxt.load(Relaxed));
+        (mint <= maxt).then_some(TimeRange { mint, maxt })
+    }
+
+    /// The newest sample of the whole store.
+    pub(crate) fn maxt(&self) -> Option<Timestamp> {
+        Some(self.counts.maxt.load(Relaxed)).filter(|t| *t != Timestamp::MIN)
+    }
+
+    /// Chunks and their bytes. Cost: a lock on each series.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let sizes = self.all_series();
+        sizes.iter().map(|series| series.size()).fold((0, 0), |(c, b), (chunks, bytes)| (c + chunks, b + bytes))
+    }
+
+    /// Cheap figures.
+    pub(crate) fn stats(&self) -> HeadStats {
+        let (series, label_pairs) = self.with_index(|index| (index.len(), index.pairs()));
+        let range = self.range();
+        let counts = &self.counts;
+        HeadStats {
+            series,
+            label_pairs,
+            mint: range.map(|r| r.mint),
+            maxt: range.map(|r| r.maxt),
+            written: counts.written.load(Relaxed),
+            duplicates: counts.duplicates.load(Relaxed),
+            out_of_order: counts.out_of_order.load(Relaxed),
+            refused: [0, 1, 2].map(|i| counts.refused[i].load(Relaxed)),
+        }
+    }
+}

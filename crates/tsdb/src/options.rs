@@ -1,0 +1,31 @@
+//! What an operator may set about the store.
+
+/// The width of a block written from the head. Thanos and Prometheus expect it.
+pub(crate) const BLOCK_MS: i64 = 2 * 60 * 60 * 1000;
+
+/// How long after the end of a block range its samples stay in the head, for those that come a little late.
+pub(crate) const GRACE_MS: i64 = BLOCK_MS / 2;
+
+/// Settings of a [`crate::Db`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Blocks whose newest sample is older than this are removed; `None` keeps everything. Default: none.
+    pub retention_ms: Option<i64>,
+    /// How much older than the newest sample of the store a sample may be. Default: 24 hours.
+    pub out_of_order_window_ms: i64,
+    /// How far a sample may lie ahead of the clock. Default: 10 minutes.
+    pub future_ms: i64,
+    /// Bytes for decoded series of blocks, over all blocks. Default: 64 MiB.
+    pub series_cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            retention_ms: None,
+            out_of_order_window_ms: 24 * 60 * 60 * 1000,
+            future_ms: 10 * 60 * 1000,
+            series_cache_bytes: 64 << 20,
+        }
+    }
+}

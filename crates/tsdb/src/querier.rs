@@ -1,0 +1,195 @@
+//! Reading the store: one querier over the head and all blocks, inside one scope that no matcher can leave.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::{
+    Budget, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError, TimeRange,
+};
+
+use crate::block::{Block, BlockError};
+use crate::db::Db;
+use crate::head::Series;
+use crate::merged::{MergedSeries, MergedSet};
+use crate::select;
+
+/// Bytes charged for each series of a selection: its place in the tables and a handful of chunk references.
+const SERIES_BYTES: usize = 512;
+
+/// Reads one scope of a store.
+pub struct Querier<'a> {
+    db: &'a Db,
+    scope: Scope,
+}
+
+impl<'a> Querier<'a> {
+    pub(crate) fn new(db: &'a Db, scope: Scope) -> Querier<'a> {
+        Querier { db, scope }
+    }
+
+    /// The names of the labels of series that match one of `sets` (all series, if there is none), sorted.
+    ///
+    /// At most `limit` names, one more if there are more; 0 for all.
+    pub fn label_names(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<Vec<String>, StorageError> {
+        let mut names = BTreeSet::new();
+        self.each_series(sets, range, budget, &mut |labels| {
+            for (name, _) in labels.iter() {
+                if !names.contains(name) {
+                    names.insert(name.to_owned());
+                }
+            }
+            true
+        })?;
+        Ok(cut(names, limit))
+    }
+
+    /// The values of label `name` among series that match one of `sets` (all series, if there is none), sorted.
+    ///
+    /// At most `limit` values, one more if there are more; 0 for all.
+    pub fn label_values(
+        &self,
+        name: &str,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<Vec<String>, StorageError> {
+        let mut values = BTreeSet::new();
+        self.each_series(sets, range, budget, &mut |labels| {
+            if let Some(value) = labels.get(name).filter(|value| !values.contains(*value)) {
+                values.insert(value.to_owned());
+            }
+            true
+        })?;
+        Ok(cut(values, limit))
+    }
+
+    /// The labels of the series that match one of `sets`, sorted; at most `limit`, one more if there are more.
+    pub fn series(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<Vec<Labels>, StorageError> {
+        let mut all = BTreeSet::new();
+        self.each_series(sets, range, budget, &mut |labels| {
+            all.insert(labels.clone());
+            true
+        })?;
+        Ok(cut(all, limit))
+    }
+
+    /// The metadata of families, all or the one called `family`, sorted by name.
+    pub fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {
+        self.db.head().families().read().get(&self.scope, family)
+    }
+
+    /// `matchers` and the scope: the only way from matchers to postings.
+    fn scoped(&self, matchers: &[Matcher]) -> Vec<Matcher> {
+        let own = match &self.scope {
+            Scope::All => None,
+            Scope::Project(project) => Some(Matcher::equal(PROJECT_LABEL, project.as_str())),
+        };
+        own.into_iter().chain(matchers.iter().cloned()).collect()
+    }
+
+    fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
+        let found = self.db.head().with_index(|index| {
+            select::select(index, matchers, budget).map(|slots| index.resolve(&slots))
+        });
+        Ok(found?)
+    }
+
+    /// The blocks that overlap `range`, oldest first.
+    fn blocks(&self, range: TimeRange) -> Vec<Arc<Block>> {
+        let blocks = self.db.blocks();
+        blocks.iter().filter(|block| block.range().closed().overlaps(range)).cloned().collect()
+    }
+
+    /// Calls `visit` with the labels of every series found, perhaps more than once, until it returns false.
+    fn each_series(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        budget: &Budget,
+        visit: &mut dyn FnMut(&Labels) -> bool,
+    ) -> Result<(), StorageError> {
+        let all = [Vec::new()];
+        for matchers in if sets.is_empty() { &all[..] } else { sets } {
+            let matchers = self.scoped(matchers);
+            for series in self.select_head(&matchers, budget)? {
+                if series.overlaps(range) && !visit(&series.labels) {
+                    return Ok(());
+                }
+            }
+            for block in self.blocks(range) {
+                for series in block.select(&matchers, range, budget).map_err(storage)? {
+                    if !visit(&series.labels) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Queryable for Querier<'_> {
+    fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError> {
+        let matchers = self.scoped(matchers);
+        // The head first: what a flush moves to a block meanwhile is then seen twice, and merged, never missed.
+        let mut head: Vec<(Labels, crate::head::Snapshot)> = Vec::new();
+        for series in self.select_head(&matchers, budget)? {
+            let snapshot = series.snapshot(range);
+            if !snapshot.is_empty() {
+                budget.charge(SERIES_BYTES)?;
+                head.push((series.labels.clone(), snapshot));
+            }
+        }
+        let blocks = self.blocks(range);
+        let mut places: HashMap<Labels, usize, ahash::RandomState> = HashMap::default();
+        let mut merged: Vec<MergedSeries> = Vec::new();
+        let mut place = |labels: &Labels, merged: &mut Vec<MergedSeries>| -> Result<usize, StorageError> {
+            if let Some(idx) = places.get(labels) {
+                return Ok(*idx);
+            }
+            budget.charge(SERIES_BYTES)?;
+            places.insert(labels.clone(), merged.len());
+            merged.push(MergedSeries::new(labels.clone()));
+            Ok(merged.len() - 1)
+        };
+        for (block_idx, block) in (0u32..).zip(&blocks) {
+            for series in block.select(&matchers, range, budget).map_err(storage)? {
+                let idx = place(&series.labels, &mut merged)?;
+                merged[idx].add_block(block_idx, &series.chunks, range);
+            }
+        }
+        for (labels, snapshot) in head {
+            let idx = place(&labels, &mut merged)?;
+            merged[idx].add_head(snapshot);
+        }
+        let series = Box::new(MergedSet::new(range, blocks, merged));
+        Ok(Selected { series, warnings: self.db.warnings(range) })
+    }
+}
+
+fn storage(e: BlockError) -> StorageError {
+    match e {
+        BlockError::Interrupted(interrupt) => StorageError::Interrupted(interrupt),
+        e => StorageError::Failed(e.to_string()),
+    }
+}
+
+/// The first `limit` items and, as a sign that there are more, one more; 0 for all.
+fn cut<T: Ord>(items: BTreeSet<T>, limit: usize) -> Vec<T> {
+    let most = if limit == 0 { usize::MAX } else { limit.saturating_add(1) };
+    items.into_iter().take(most).collect()
+}

@@ -1,0 +1,70 @@
+//! Figures of the store, for metrics and status pages.
+
+use std::sync::Arc;
+
+use model::Timestamp;
+
+use crate::block::Block;
+use crate::error::Rejection;
+use crate::head::Head;
+
+/// What the store holds and has done since it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Series in the head.
+    pub head_series: usize,
+    /// Label pairs in the head.
+    pub head_label_pairs: usize,
+    /// Chunks in the head.
+    pub head_chunks: usize,
+    /// Bytes in the head's chunks.
+    pub head_chunk_bytes: usize,
+    /// Oldest sample in the head, or older.
+    pub head_mint: Option<Timestamp>,
+    /// Newest sample of the store.
+    pub head_maxt: Option<Timestamp>,
+    /// Samples written.
+    pub samples_written: u64,
+    /// Samples that were there already.
+    pub samples_duplicate: u64,
+    /// Written samples that were older than the newest of their series.
+    pub samples_out_of_order: u64,
+    /// Samples refused, by reason.
+    pub samples_refused: Vec<(Rejection, u64)>,
+    /// The log's current segment.
+    pub wal_segment: u64,
+    /// Bytes appended to the log.
+    pub wal_appended_bytes: u64,
+    /// Syncs of the log.
+    pub wal_syncs: u64,
+    /// Blocks.
+    pub blocks: usize,
+    /// Bytes of all blocks.
+    pub block_bytes: u64,
+    /// Oldest timestamp of all blocks.
+    pub blocks_mint: Option<Timestamp>,
+}
+
+impl Stats {
+    pub(crate) fn collect(head: &Head, blocks: &[Arc<Block>]) -> Stats {
+        let (figures, (chunks, bytes), log) = (head.stats(), head.size(), head.log().stats());
+        Stats {
+            head_series: figures.series,
+            head_label_pairs: figures.label_pairs,
+            head_chunks: chunks,
+            head_chunk_bytes: bytes,
+            head_mint: figures.mint,
+            head_maxt: figures.maxt,
+            samples_written: figures.written,
+            samples_duplicate: figures.duplicates,
+            samples_out_of_order: figures.out_of_order,
+            samples_refused: Rejection::ALL.into_iter().zip(figures.refused).collect(),
+            wal_segment: log.segment,
+            wal_appended_bytes: log.appended_bytes,
+            wal_syncs: log.syncs,
+            blocks: blocks.len(),
+            block_bytes: blocks.iter().map(|block| block.size_bytes()).sum(),
+            blocks_mint: blocks.iter().map(|block| block.range().start).min(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Records cut into 32 KiB pages with a checksum for each fragment, and read back from a damaged segment as well.
+
+/// The size of a page. Source: Prometheus `tsdb/docs/format/wal.md`.
+pub(super) const PAGE_BYTES: usize = 32 << 10;
+/// Type, length and checksum before each fragment.
+const HEADER_BYTES: usize = 7;
+/// The longest record read back: far above any commit, so that a damaged length cannot ask for all memory.
+const RECORD_BYTES_MAX: usize = 256 << 20;
+
+const PAGE_END: u8 = 0;
+const FULL: u8 = 1;
+const FIRST: u8 = 2;
+const MIDDLE: u8 = 3;
+const LAST: u8 = 4;
+/// The bits of a header's first byte that hold the type.
+const TYPE_MASK: u8 = 0b111;
+/// The record is compressed by snappy.
+const SNAPPY: u8 = 1 << 3;
+/// The record is compressed by zstd.
+const ZSTD: u8 = 1 << 4;
+
+/// A record stops where another one starts, which is intact.
+const CUT_OFF: &str = "record without an end";
+
+/// Appends `record` to `out`, whose first byte will land at offset `offset` of the segment.
+pub(super) fn push_record(out: &mut Vec<u8>, mut offset: u64, mut record: &[u8]) {
+    let mut first = true;
+    loop {
+        let used = usize::try_from(offset % PAGE_BYTES as u64).unwrap_or_default();
+        let room = PAGE_BYTES - used;
+        // A fragment of no bytes would say nothing: leave such an end of page empty.
+        if room <= HEADER_BYTES {
+            out.resize(out.len() + room, PAGE_END);
+            offset += room as u64;
+            continue;
+        }
+        let (fragment, rest) = record.split_at(record.len().min(room - HEADER_BYTES));
+        let kind = match (first, rest.is_empty()) {
+            (true, true) => FULL,
+            (true, false) => FIRST,
+            (false, false) => MIDDLE,
+            (false, true) => LAST,
+        };
+        out.push(kind);
+        let len = u16::try_from(fragment.len()).expect("a fragment is shorter than a page");
+        out.extend_from_slice(&len.to_be_bytes());
+        out.extend_from_slice(&crc32c::crc32c(fragment).to_be_bytes());
+        out.extend_from_slice(fragment);
+        offset += (HEADER_BYTES + fragment.len()) as u64;
+        if rest.is_empty() {
+            return;
+        }
+        (record, first) = (rest, false);
+    }
+}
+
+/// What a segment's reader finds next.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found<'a> {
+    /// An intact record, decompressed.
+    Record(&'a [u8]),
+    /// Bytes that are no record: from this offset to the next page, or to the end of the segment.
+    Damage {
+        /// Where the damage begins: the end of the last intact record before it.
+        offset: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// Reads the records of one segment held in memory or mapped.
+pub(super) struct SegmentReader<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    /// End of the last intact record.
+    intact: usize,
+    record: Vec<u8>,
+}
+
+impl<'a> SegmentReader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> SegmentReader<'a> {
+        SegmentReader { bytes, pos: 0, intact: 0, record: Vec::new() }
+    }
+
+    /// The next record or damage; `None` at the end. After damage, reading goes on with the first record that starts
+    /// behind it, at the next page at the latest.
+    pub(super) fn next(&mut self) -> Option<Found<'_>> {
+        match self.assemble() {
+            Ok(None) => None,
+            Ok(Some(flags)) => {
+                self.intact = self.pos;
+                match decompress(flags, &mut self.record) {
+                    Ok(()) => Some(Found::Record(&self.record)),
+                    Err(what) => Some(Found::Damage { offset: self.intact as u64, what }),
+                }
+            }
+            Err(what) => {
+                let offset = self.intact as u64;
+                if what != CUT_OFF {
+                    self.pos = (self.pos / PAGE_BYTES + 1) * PAGE_BYTES;
+                }
+                Some(Found::Damage { offset, what })
+            }
+        }
+    }
+
+    /// Collects the fragments of one record. Returns its flags, or `None` at the end of the segment.
+    fn assemble(&mut self) -> Result<Option<u8>, &'static str> {
+        self.record.clear();
+        let mut inside = false;
+        loop {
+            let Some(rest) = self.bytes.get(self.pos..).filter(|rest| !rest.is_empty()) else {
+                return if inside { Err("record ends with the segment") } else { Ok(None) };
+            };
+            let in_page = PAGE_BYTES - self.pos % PAGE_BYTES;
+            let page = &rest[..rest.len().min(in_page)];
+            let kind = page[0] & TYPE_MASK;
+            if kind == PAGE_END {
+                if page.iter().any(|b| *b != 0) {
+                    return Err("bytes after the end of a page");
+                }
+                self.pos += page.len();
+                continue;
+            }
+            let header = page.get(..HEADER_BYTES).ok_or("header cut short")?;
+            let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
+            let crc = u32::from_be_bytes([header[3], header[4], header[5], header[6]]);
+            let fragment = page.get(HEADER_BYTES..HEADER_BYTES + len).ok_or("fragment cut short")?;
+            if crc32c::crc32c(fragment) != crc {
+                return Err("checksum mismatch");
+            }
+            match (kind, inside) {
+                (FULL | FIRST, false) | (MIDDLE | LAST, true) => {}
+                (FULL | FIRST, true) => return Err(CUT_OFF),
+                (MIDDLE | LAST, false) => {
+                    // The end of a record whose start was damaged, which was told then.
+                    self.pos += HEADER_BYTES + len;
+                    continue;
+                }
+                _ => return Err("unknown type of fragment"),
+            }
+            if self.record.len() + len > RECORD_BYTES_MAX {
+                return Err("record too long");
+            }
+            let flags = header[0] & (SNAPPY | ZSTD);
+            self.record.extend_from_slice(fragment);
+            self.pos += HEADER_BYTES + len;
+            inside = true;
+            if kind == FULL || kind == LAST {
+                return Ok(Some(flags));
+            }
+        }
+    }
+}
+
+/// Replaces a compressed `record` by its contents. We write none; Prometheus does.
+fn decompress(flags: u8, record: &mut Vec<u8>) -> Result<(), &'static str> {
+    if flags & ZSTD != 0 {
+        return Err("record compressed by zstd is not supported");
+    }
+    if flags & SNAPPY != 0 {
+        let len = snap::raw::decompress_len(record).map_err(|_| "snappy header is damaged")?;
+        if len > RECORD_BYTES_MAX {
+            return Err("record too long");
+        }
+        *record = snap::raw::Decoder::new().decompress_vec(record).map_err(|_| "snappy body is damaged")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(records: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for record in records {
+            let offset = out.len() as u64;
+            push_record(&mut out, offset, record);
+        }
+        out
+    }
+
+    fn records(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+        let (mut reader, mut found, mut damages) = (SegmentReader::new(bytes), Vec::new(), 0);
+        while let Some(next) = reader.next() {
+            match next {
+                Found::Record(record) => found.push(record.to_vec()),
+                Found::Damage { .. } => damages += 1,
+            }
+        }
+        (found, damages)
+    }
+
+    fn sizes() -> Vec<Vec<u8>> {
+        let sizes = [1, 0, 5, PAGE_BYTES - 7, PAGE_BYTES - 8, PAGE_BYTES, 3 * PAGE_BYTES + 11, 20, PAGE_BYTES - 40, 9];
+        sizes.iter().enumerate().map(|(i, len)| vec![i as u8 + 1; *len]).collect()
+    }
+
+    #[test]
+    fn records_of_any_size_come_back() {
+        assert_eq!(records(&segment(&sizes())), (sizes(), 0));
+    }
+
+    #[test]
+    fn every_cut_keeps_the_records_before_it() {
+        let all = sizes();
+        let bytes = segment(&all);
+        for cut in (0..bytes.len()).step_by(997) {
+            let (found, damages) = records(&bytes[..cut]);
+            assert_eq!(found, all[..found.len()], "cut at {cut}");
+            assert!(damages <= 1);
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_costs_only_the_pages_it_touches() {
+        let all: Vec<Vec<u8>> = (0..400u32).map(|i| i.to_be_bytes().repeat(200)).collect();
+        let mut bytes = segment(&all);
+        let pages = bytes.len() / PAGE_BYTES;
+        assert!(pages > 8);
+        bytes[4 * PAGE_BYTES + 777] ^= 0x40;
+        let (found, damages) = records(&bytes);
+        assert_eq!(damages, 1);
+        assert!(found.len() > all.len() - 2 * PAGE_BYTES / 800 - 3, "only {} of {} left", found.len(), all.len());
+        assert!(found.iter().all(|record| all.contains(record)));
+    }
+}

@@ -1,0 +1,296 @@
+//! The log's writing end: append records to the current segment, share one sync among all who wait.
+
+use std::sync::Arc;
+
+use disk::{Dir, DiskError, File};
+use model::Timestamp;
+use parking_lot::{Condvar, Mutex};
+
+use super::{frame, names};
+
+/// A segment is closed once it is this long. Source: Prometheus `wlog.DefaultSegmentSize`.
+const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+
+/// An append-only log in numbered segments.
+///
+/// Locks: `tail` is held while bytes are handed to the kernel, `syncs` for bookkeeping only, never across a sync.
+/// Order: `tail`, then `syncs`.
+#[derive(Debug)]
+pub(crate) struct Log {
+    dir: Dir,
+    tail: Mutex<Tail>,
+    syncs: Mutex<Syncs>,
+    synced: Condvar,
+}
+
+#[derive(Debug)]
+struct Tail {
+    file: Arc<File>,
+    number: u64,
+    /// Newest sample in the current segment.
+    maxt: Timestamp,
+    /// Closed segments that still exist, ascending, with the newest sample of each.
+    closed: Vec<(u64, Timestamp)>,
+    /// Bytes appended since the start, over all segments: the position that syncs are counted by.
+    appended: u64,
+    /// The last append failed, so the segment may end in half a record and must not be continued.
+    torn: bool,
+    /// The records of the append that failed: the head has their samples already, so they go first into the next
+    /// segment, before anything that might be acknowledged because of them.
+    unlogged: Option<Unlogged>,
+    frames: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Unlogged {
+    records: Vec<Vec<u8>>,
+    maxt: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Syncs {
+    durable: u64,
+    running: bool,
+    /// A sync failed: what it covered may be lost, so nothing more is acknowledged until the next start.
+    failed: Option<Arc<DiskError>>,
+    count: u64,
+}
+
+/// Figures of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogStats {
+    /// The current segment.
+    pub(crate) segment: u64,
+    /// Bytes appended since the start.
+    pub(crate) appended_bytes: u64,
+    /// Syncs since the start.
+    pub(crate) syncs: u64,
+}
+
+impl Log {
+    /// Starts segment `number` in `dir`; `closed` are the segments before it with their newest samples.
+    pub(crate) fn start(dir: Dir, number: u64, closed: Vec<(u64, Timestamp)>) -> Result<Log, DiskError> {
+        debug_assert!(closed.iter().all(|(n, _)| *n < number));
+        let file = Arc::new(dir.create(&names::segment(number))?);
+        dir.sync()?;
+        let tail = Tail {
+            file,
+            number,
+            maxt: Timestamp::MIN,
+            closed,
+            appended: 0,
+            torn: false,
+            unlogged: None,
+            frames: Vec::new(),
+        };
+        Ok(Log { dir, tail: Mutex::new(tail), syncs: Mutex::default(), synced: Condvar::new() })
+    }
+
+    /// Hands `records` to the kernel as one write; they hold no sample newer than `maxt`. Returns the position to pass
+    /// to [`Log::wait_durable`].
+    ///
+    /// Errors: the records are kept and written by the next successful [`Log::ready`], which callers must ask first.
+    pub(crate) fn append(&self, records: &[&[u8]], maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
+        let mut tail = self.tail.lock();
+        debug_assert!(!tail.torn && tail.unlogged.is_none(), "callers ask `ready` first");
+        let result = tail.write(records, maxt);
+        if result.is_err() {
+            tail.unlogged = Some(Unlogged { records: records.iter().map(|record| record.to_vec()).collect(), maxt });
+        }
+        result
+    }
+
+    /// Makes the log ready for the next append: closes a full or torn segment, writes what an append could not.
+    /// Returns the current segment. On an error nothing may be applied to the head.
+    pub(crate) fn ready(&self) -> Result<u64, Arc<DiskError>> {
+        self.check()?;
+        let mut tail = self.tail.lock();
+        if tail.torn || tail.file.len() >= SEGMENT_BYTES_MAX {
+            self.cut_locked(&mut tail)?;
+        }
+        if let Some(unlogged) = tail.unlogged.take() {
+            let records: Vec<&[u8]> = unlogged.records.iter().map(Vec::as_slice).collect();
+            if let Err(e) = tail.write(&records, unlogged.maxt) {
+                tail.unlogged = Some(unlogged);
+                return Err(e);
+            }
+        }
+        Ok(tail.number)
+    }
+
+    /// Closes the current segment and starts the next. Returns the new segment's number.
+    pub(crate) fn cut(&self) -> Result<u64, Arc<DiskError>> {
+        self.check()?;
+        self.cut_locked(&mut self.tail.lock())
+    }
+
+    fn cut_locked(&self, tail: &mut Tail) -> Result<u64, Arc<DiskError>> {
+        if tail.file.is_empty() && !tail.torn {
+            return Ok(tail.number);
+        }
+        // A waiter must not find its bytes in a file that the next sync no longer covers.
+        self.sync_file(&tail.file, tail.appended)?;
+        let number = tail.number + 1;
+        let name = names::segment(number);
+        let file = self.dir.remove(&name).and_then(|()| self.dir.create(&name)).and_then(|file| {
+            self.dir.sync()?;
+            Ok(file)
+        })?;
+        let closed = (tail.number, tail.maxt);
+        tail.closed.push(closed);
+        (tail.file, tail.number, tail.maxt, tail.torn) = (Arc::new(file), number, Timestamp::MIN, false);
+        Ok(number)
+    }
+
+    /// Returns once everything appended up to `position` is durable. The first to come syncs for all that wait.
+    pub(crate) fn wait_durable(&self, position: u64) -> Result<(), Arc<DiskError>> {
+        let mut syncs = self.syncs.lock();
+        loop {
+            if let Some(failed) = &syncs.failed {
+                return Err(failed.clone());
+            }
+            if position <= syncs.durable {
+                return Ok(());
+            }
+            if syncs.running {
+                self.synced.wait(&mut syncs);
+                continue;
+            }
+            syncs.running = true;
+            drop(syncs);
+            let (file, appended) = {
+                let tail = self.tail.lock();
+                (tail.file.clone(), tail.appended)
+            };
+            let result = self.sync_file(&file, appended);
+            syncs = self.syncs.lock();
+            syncs.running = false;
+            self.synced.notify_all();
+            result?;
+        }
+    }
+
+    /// The position behind the last append.
+    pub(crate) fn position(&self) -> u64 {
+        self.tail.lock().appended
+    }
+
+    /// Forgets the closed segments up to `number` whose samples are all older than `before`, as long as they are the
+    /// oldest. Returns the last of them, to be passed to [`Log::remove_through`] once a checkpoint replaces them.
+    pub(crate) fn obsolete(&self, number: u64, before: Timestamp) -> Option<u64> {
+        let tail = self.tail.lock();
+        let obsolete = tail.closed.iter().take_while(|(n, maxt)| *n <= number && *maxt < before);
+        obsolete.last().map(|(n, _)| *n)
+    }
+
+    /// Removes the closed segments up to and including `number`.
+    pub(crate) fn remove_through(&self, number: u64) -> Result<(), DiskError> {
+        let gone: Vec<u64> = {
+            let mut tail = self.tail.lock();
+            let keep = tail.closed.partition_point(|(n, _)| *n <= number);
+            tail.closed.drain(..keep).map(|(n, _)| n).collect()
+        };
+        for n in gone {
+            self.dir.remove(&names::segment(n))?;
+        }
+        self.dir.sync()
+    }
+
+    /// The directory of the log.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Figures for metrics.
+    pub(crate) fn stats(&self) -> LogStats {
+        let (segment, appended_bytes) = {
+            let tail = self.tail.lock();
+            (tail.number, tail.appended)
+        };
+        LogStats { segment, appended_bytes, syncs: self.syncs.lock().count }
+    }
+
+    fn check(&self) -> Result<(), Arc<DiskError>> {
+        self.syncs.lock().failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn sync_file(&self, file: &File, appended: u64) -> Result<(), Arc<DiskError>> {
+        let result = file.sync().map_err(Arc::new);
+        let mut syncs = self.syncs.lock();
+        syncs.count += 1;
+        match &result {
+            Ok(()) => syncs.durable = syncs.durable.max(appended),
+            Err(e) => syncs.failed = Some(e.clone()),
+        }
+        result
+    }
+}
+
+impl Tail {
+    fn write(&mut self, records: &[&[u8]], maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
+        self.frames.clear();
+        let start = self.file.len();
+        for record in records {
+            let offset = start + self.frames.len() as u64;
+            frame::push_record(&mut self.frames, offset, record);
+        }
+        if let Err(e) = self.file.append(&self.frames) {
+            self.torn = true;
+            return Err(Arc::new(e));
+        }
+        self.maxt = self.maxt.max(maxt);
+        self.appended += self.frames.len() as u64;
+        Ok(self.appended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiters_share_syncs_and_cuts_lose_nothing() {
+        let tmp = tempfile::tempdir().unwrap();
+        let log = Log::start(Dir::open(tmp.path()).unwrap(), 0, Vec::new()).unwrap();
+        std::thread::scope(|scope| {
+            for worker in 0..8u64 {
+                let log = &log;
+                scope.spawn(move || {
+                    for i in 0..50u64 {
+                        let record = [worker.to_be_bytes(), i.to_be_bytes()].concat();
+                        log.ready().unwrap();
+                        let position = log.append(&[&record], i.cast_signed()).unwrap();
+                        if i % 20 == 19 {
+                            log.cut().unwrap();
+                        }
+                        log.wait_durable(position).unwrap();
+                    }
+                });
+            }
+        });
+        let stats = log.stats();
+        assert!(stats.syncs <= 8 * 50 + stats.segment, "{stats:?}");
+        let mut records = 0;
+        for entry in log.dir().list().unwrap() {
+            let bytes = log.dir().read(&entry.name).unwrap();
+            let mut reader = frame::SegmentReader::new(&bytes);
+            while let Some(found) = reader.next() {
+                assert!(matches!(found, frame::Found::Record(_)), "{found:?}");
+                records += 1;
+            }
+        }
+        assert_eq!(records, 400);
+    }
+
+    #[test]
+    fn only_whole_old_segments_are_obsolete() {
+        let tmp = tempfile::tempdir().unwrap();
+        let log = Log::start(Dir::open(tmp.path()).unwrap(), 5, vec![(3, 10), (4, 30)]).unwrap();
+        assert_eq!(log.obsolete(4, 10), None);
+        assert_eq!(log.obsolete(4, 11), Some(3));
+        assert_eq!(log.obsolete(4, 31), Some(4));
+        assert_eq!(log.obsolete(3, 31), Some(3));
+        log.remove_through(3).unwrap();
+        assert_eq!(log.obsolete(4, 31), Some(4));
+    }
+}

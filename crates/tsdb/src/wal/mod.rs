@@ -1,0 +1,16 @@
+//! The write-ahead log: records in 32 KiB pages in numbered segments, in Prometheus' layout (see FORMAT.md).
+//!
+//! Every segment describes the series it mentions, so segments are dropped whole once blocks hold their samples;
+//! what must outlive them (family metadata) is carried over in a checkpoint.
+
+mod checkpoint;
+mod frame;
+mod log;
+mod names;
+mod record;
+mod replay;
+
+pub(crate) use checkpoint::write_checkpoint;
+pub(crate) use log::Log;
+pub(crate) use record::{FamilyMetadata, Record, RecordWriter, SampleRecord, SeriesRef};
+pub(crate) use replay::{Replayed, replay};
