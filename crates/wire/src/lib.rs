@@ -2,6 +2,7 @@
 
 mod error;
 mod field;
+pub mod json;
 pub mod remote_write;
 
 pub use error::{LabelError, LabelFault, UnsupportedMedia, WireError};

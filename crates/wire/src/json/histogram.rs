@@ -1,0 +1,183 @@
+//! A native histogram as JSON: its buckets from the lowest to the highest, each with its bounds.
+
+use model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span};
+
+use super::push_number;
+
+/// A bucket's bounds, and which of them belong to it, by Prometheus' number for that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bucket {
+    /// 0: upper, 1: lower, 2: none, 3: both.
+    inclusive: u8,
+    lower: f64,
+    upper: f64,
+    count: f64,
+}
+
+/// Writes `{"count":...,"sum":...,"buckets":[[inclusive,lower,upper,count],...]}` without empty buckets.
+pub(super) fn push_histogram(histogram: &Histogram, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"{\"count\":\"");
+    push_number(histogram.count, into);
+    into.extend_from_slice(b"\",\"sum\":\"");
+    push_number(histogram.sum, into);
+    into.push(b'"');
+    let mut before: &[u8] = b",\"buckets\":[[";
+    for bucket in buckets(histogram) {
+        into.extend_from_slice(before);
+        into.push(b'0' + bucket.inclusive);
+        for v in [bucket.lower, bucket.upper, bucket.count] {
+            into.extend_from_slice(b",\"");
+            push_number(v, into);
+            into.push(b'"');
+        }
+        into.push(b']');
+        before = b",[";
+    }
+    if before == b",[" {
+        into.push(b']');
+    }
+    into.push(b'}');
+}
+
+/// The buckets that are not empty, by ascending bounds.
+fn buckets(histogram: &Histogram) -> impl Iterator<Item = Bucket> {
+    let (schema, zero) = (histogram.schema, histogram.zero_threshold);
+    let mut negative: Vec<_> = indexed(&histogram.negative_spans, &histogram.negative_buckets).collect();
+    negative.reverse();
+    let negative = negative.into_iter().map(move |(idx, count)| {
+        let (lower, upper) = (-exponential_bound(idx, schema), -exponential_bound(idx - 1, schema));
+        Bucket { inclusive: 1, lower, upper: upper.min(-zero), count }
+    });
+    let zero_bucket = Bucket { inclusive: 3, lower: -zero, upper: zero, count: histogram.zero_count };
+    let positive = indexed(&histogram.positive_spans, &histogram.positive_buckets).map(move |(idx, count)| {
+        if schema == CUSTOM_BUCKETS_SCHEMA {
+            return custom_bucket(idx, count, &histogram.custom_bounds);
+        }
+        let (lower, upper) = (exponential_bound(idx - 1, schema), exponential_bound(idx, schema));
+        Bucket { inclusive: 0, lower: lower.max(zero), upper, count }
+    });
+    negative.chain([zero_bucket]).chain(positive).filter(|bucket| bucket.count != 0.0)
+}
+
+fn custom_bucket(idx: i64, count: f64, bounds: &[f64]) -> Bucket {
+    let bound = |idx: i64| usize::try_from(idx).ok().and_then(|idx| bounds.get(idx)).copied();
+    let lower = bound(idx - 1).unwrap_or(f64::NEG_INFINITY);
+    let upper = bound(idx).unwrap_or(f64::INFINITY);
+    Bucket { inclusive: if idx == 0 { 3 } else { 0 }, lower, upper, count }
+}
+
+/// The absolute index of each bucket beside its count.
+fn indexed(spans: &[Span], buckets: &[f64]) -> impl Iterator<Item = (i64, f64)> {
+    let mut next = 0;
+    let indexes = spans.iter().flat_map(move |span| {
+        let start = next + i64::from(span.offset);
+        next = start + i64::from(span.length);
+        start..next
+    });
+    indexes.zip(buckets.iter().copied())
+}
+
+/// The upper bound of bucket `idx`: two to the power of `idx` divided by two to the power of `schema`.
+///
+/// The last bucket of ordinary numbers ends at the largest of them, for infinity has a bucket of its own.
+fn exponential_bound(idx: i64, schema: i32) -> f64 {
+    let exponent = idx as f64 * f64::from(-schema).exp2();
+    if exponent == 1024.0 { f64::MAX } else { exponent.floor().exp2() * (exponent - exponent.floor()).exp2() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(histogram: &Histogram, expected: &str) {
+        let mut into = Vec::new();
+        push_histogram(histogram, &mut into);
+        let text = String::from_utf8(into).unwrap();
+        assert_eq!(text, expected);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    }
+
+    #[test]
+    fn buckets_ascend_and_empty_ones_are_left_out() {
+        let histogram = Histogram {
+            schema: 0,
+            count: 13.0,
+            sum: 2.5,
+            zero_threshold: 0.001,
+            zero_count: 2.0,
+            positive_spans: vec![Span { offset: 0, length: 2 }, Span { offset: 1, length: 1 }],
+            positive_buckets: vec![1.0, 0.0, 3.0],
+            negative_spans: vec![Span { offset: -1, length: 2 }],
+            negative_buckets: vec![3.0, 4.0],
+            ..Histogram::default()
+        };
+        check(
+            &histogram,
+            concat!(
+                r#"{"count":"13","sum":"2.5","buckets":[[1,"-1","-0.5","4"],[1,"-0.5","-0.25","3"],"#,
+                r#"[3,"-0.001","0.001","2"],[0,"0.5","1","1"],[0,"4","8","3"]]}"#
+            ),
+        );
+    }
+
+    #[test]
+    fn custom_buckets_have_the_bounds_they_were_given() {
+        let histogram = Histogram {
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            count: 6.0,
+            sum: f64::NAN,
+            custom_bounds: vec![0.5, 1.0],
+            positive_spans: vec![Span { offset: 0, length: 3 }],
+            positive_buckets: vec![1.0, 2.0, 3.0],
+            ..Histogram::default()
+        };
+        check(
+            &histogram,
+            r#"{"count":"6","sum":"NaN","buckets":[[3,"-Inf","0.5","1"],[0,"0.5","1","2"],[0,"1","+Inf","3"]]}"#,
+        );
+    }
+
+    #[test]
+    fn a_histogram_without_observations_has_no_buckets() {
+        check(&Histogram::default(), r#"{"count":"0","sum":"0"}"#);
+    }
+
+    #[test]
+    fn the_zero_bucket_cuts_into_its_neighbours() {
+        let one = vec![Span { offset: 0, length: 1 }];
+        let histogram = Histogram {
+            zero_threshold: 0.75,
+            positive_spans: one.clone(),
+            positive_buckets: vec![1.0],
+            negative_spans: one,
+            negative_buckets: vec![1.0],
+            count: 2.0,
+            ..Histogram::default()
+        };
+        check(&histogram, r#"{"count":"2","sum":"0","buckets":[[1,"-1","-0.75","1"],[0,"0.75","1","1"]]}"#);
+    }
+
+    #[test]
+    fn bounds_are_powers_of_two_and_roots_between_them() {
+        for (idx, schema, bound) in [
+            (0, 0, 1.0),
+            (1, 0, 2.0),
+            (-1, 0, 0.5),
+            (1, -2, 16.0),
+            (4, 2, 2.0),
+            (-3, 1, 0.353_553_390_593_273_8),
+            (1, 3, 1.090_507_732_665_257_7),
+            (1024, 0, f64::MAX),
+            (1025, 0, f64::INFINITY),
+            (64, -4, f64::MAX),
+            (1024 << 8, 8, f64::MAX),
+            (-1074, 0, 5e-324),
+            (-1075, 0, 0.0),
+        ] {
+            let found = exponential_bound(idx, schema);
+            let error = if found == bound { 0.0 } else { (found - bound).abs() / bound };
+            assert!(error <= f64::EPSILON, "index {idx}, schema {schema}: {found} instead of {bound}");
+        }
+    }
+}

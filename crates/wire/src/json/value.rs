@@ -1,0 +1,150 @@
+//! The result of a query as JSON.
+
+use model::{Columns, Histogram, InstantSeries, Point, RangeSeries, Timestamp, Value};
+
+use super::histogram::push_histogram;
+use super::{push_array, push_labels, push_number, push_string, push_timestamp};
+
+/// Writes `"resultType":...,"result":...`, the two members that a query's `data` begins with.
+pub fn push_value(value: &Value, into: &mut Vec<u8>) {
+    let kind = match value {
+        Value::Scalar { .. } => "scalar",
+        Value::String { .. } => "string",
+        Value::Vector(_) => "vector",
+        Value::Matrix(_) => "matrix",
+    };
+    into.extend_from_slice(b"\"resultType\":\"");
+    into.extend_from_slice(kind.as_bytes());
+    into.extend_from_slice(b"\",\"result\":");
+    match value {
+        Value::Scalar { t, v } => push_sample(*t, *v, into),
+        Value::String { t, text } => push_at(*t, into, |into| push_string(text, into)),
+        Value::Vector(series) => push_array(series, into, push_instant_series),
+        Value::Matrix(series) => push_array(series, into, push_range_series),
+    }
+}
+
+fn push_instant_series(series: &InstantSeries, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"{\"metric\":");
+    push_labels(&series.labels, into);
+    match &series.point {
+        Point::Float(v) => {
+            into.extend_from_slice(b",\"value\":");
+            push_sample(series.t, *v, into);
+        }
+        Point::Histogram(histogram) => {
+            into.extend_from_slice(b",\"histogram\":");
+            push_histogram_sample(series.t, histogram, into);
+        }
+    }
+    into.push(b'}');
+}
+
+fn push_range_series(series: &RangeSeries, into: &mut Vec<u8>) {
+    let Columns { timestamps, values, histogram_timestamps, histograms } = &series.columns;
+    into.extend_from_slice(b"{\"metric\":");
+    push_labels(&series.labels, into);
+    if !timestamps.is_empty() {
+        into.extend_from_slice(b",\"values\":");
+        push_array(timestamps.iter().zip(values), into, |(t, v), into| push_sample(*t, *v, into));
+    }
+    if !histogram_timestamps.is_empty() {
+        into.extend_from_slice(b",\"histograms\":");
+        let samples = histogram_timestamps.iter().zip(histograms);
+        push_array(samples, into, |(t, histogram), into| push_histogram_sample(*t, histogram, into));
+    }
+    into.push(b'}');
+}
+
+fn push_sample(t: Timestamp, v: f64, into: &mut Vec<u8>) {
+    push_at(t, into, |into| {
+        into.push(b'"');
+        push_number(v, into);
+        into.push(b'"');
+    });
+}
+
+fn push_histogram_sample(t: Timestamp, histogram: &Histogram, into: &mut Vec<u8>) {
+    push_at(t, into, |into| push_histogram(histogram, into));
+}
+
+/// Writes the pair of a time and what `push` writes.
+fn push_at(t: Timestamp, into: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) {
+    into.push(b'[');
+    push_timestamp(t, into);
+    into.push(b',');
+    push(into);
+    into.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::Labels;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &Value, expected: &str) {
+        let mut into = vec![b'{'];
+        push_value(value, &mut into);
+        into.push(b'}');
+        let text = String::from_utf8(into).unwrap();
+        assert_eq!(text, expected);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    }
+
+    fn labels() -> Labels {
+        Labels::from_pairs([("__name__", "up"), ("job", "a\"b")])
+    }
+
+    fn histogram() -> Arc<Histogram> {
+        Arc::new(Histogram { count: 3.0, sum: 1.5, ..Histogram::default() })
+    }
+
+    #[test]
+    fn scalars_and_strings_are_one_pair() {
+        check(&Value::Scalar { t: 1500, v: f64::NAN }, r#"{"resultType":"scalar","result":[1.500,"NaN"]}"#);
+        let string = Value::String { t: 0, text: "a\nb".into() };
+        check(&string, r#"{"resultType":"string","result":[0,"a\nb"]}"#);
+    }
+
+    #[test]
+    fn a_vector_is_one_pair_for_each_series() {
+        check(&Value::Vector(vec![]), r#"{"resultType":"vector","result":[]}"#);
+        let vector = Value::Vector(vec![
+            InstantSeries { labels: labels(), t: 1000, point: Point::Float(f64::INFINITY) },
+            InstantSeries { labels: Labels::empty(), t: 1000, point: Point::Histogram(histogram()) },
+        ]);
+        check(
+            &vector,
+            concat!(
+                r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a\"b"},"value":[1,"+Inf"]},"#,
+                r#"{"metric":{},"histogram":[1,{"count":"3","sum":"1.5"}]}]}"#
+            ),
+        );
+    }
+
+    #[test]
+    fn a_matrix_is_columns_of_pairs_floats_first() {
+        check(&Value::Matrix(vec![]), r#"{"resultType":"matrix","result":[]}"#);
+        let mut floats = Columns::default();
+        floats.push(1000, 1.0);
+        floats.push(16_000, -0.5);
+        let mut both = Columns::default();
+        both.push(0, 2.0);
+        both.histogram_timestamps.push(15_000);
+        both.histograms.push(histogram());
+        let histograms = Columns { histogram_timestamps: vec![1], histograms: vec![histogram()], ..Columns::default() };
+        let series = [floats, both, histograms].map(|columns| RangeSeries { labels: Labels::empty(), columns });
+        check(
+            &Value::Matrix(series.into()),
+            concat!(
+                r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"],[16,"-0.5"]]},"#,
+                r#"{"metric":{},"values":[[0,"2"]],"histograms":[[15,{"count":"3","sum":"1.5"}]]},"#,
+                r#"{"metric":{},"histograms":[[0.001,{"count":"3","sum":"1.5"}]]}]}"#
+            ),
+        );
+    }
+}
