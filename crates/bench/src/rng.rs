@@ -40,6 +40,17 @@ impl Rng {
         low + (high - low) * self.unit()
     }
 
+    /// `mean` give or take at most `share` of it.
+    pub fn near(&mut self, mean: f64, share: f64) -> f64 {
+        mean * self.between(1.0 - share, 1.0 + share)
+    }
+
+    /// A whole number near `mean`, right on average; see [`Rng::near`] and [`Rng::whole`].
+    pub fn whole_near(&mut self, mean: f64, share: f64) -> f64 {
+        let near = self.near(mean, share);
+        self.whole(near)
+    }
+
     /// Exponential with mean 1.
     #[inline]
     pub fn exponential(&mut self) -> f64 {

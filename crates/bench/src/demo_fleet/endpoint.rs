@@ -38,7 +38,7 @@ impl Endpoint {
         let id = format!("ep_{:016x}", rng.next_u64());
         let identity =
             Labels::from_pairs([("endpoint", spec.slug), ("endpoint_id", id.as_str()), ("model_name", spec.name)]);
-        let mut target = Target::new(&identity, 500 + (rng.next_u64() % 14_000) as i64, SCRAPES_MAX);
+        let mut target = Target::new(&identity, SCRAPES_MAX, rng);
         TIERS.iter().for_each(|tier| target.declare(CRUSOE_TTFT_GAUGE, &[("service_tier", tier)]));
         target.declare("inference_replicas_target", &[]);
         target.declare("inference_cold_starts_total", &[]);

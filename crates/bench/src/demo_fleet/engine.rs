@@ -96,7 +96,7 @@ impl Engine {
         capacity: usize,
         mut rng: Rng,
     ) -> Engine {
-        let mut target = Target::new(identity, rng.between(500.0, 14_000.0) as i64, capacity);
+        let mut target = Target::new(identity, capacity, &mut rng);
         VALUES.iter().for_each(|row| target.declare(row.name, row.labels));
         HISTOGRAMS.iter().for_each(|row| target.declare_histogram(row.family, row.bounds, row.labels));
         let state = State { started_s: t as f64 / 1000.0, resident_bytes: 9.1e9, ..State::default() };
@@ -107,12 +107,12 @@ impl Engine {
     /// Serves `rate` requests a second for one interval; says how busy its GPUs were, 0 to 1.
     pub(super) fn serve(&mut self, rate: f64) -> f64 {
         let rng = &mut self.rng;
-        let requests = rng.whole(rate * INTERVAL_S * rng.between(0.85, 1.15));
+        let requests = rng.whole_near(rate * INTERVAL_S, 0.15);
         let gap_s = self.spec.gap_s * (1.0 + self.state.running / (2.0 * BATCH));
         let wanted = rate * (self.spec.ttft_s + OUTPUT_TOKENS * gap_s);
-        let running = rng.whole(wanted.min(BATCH) * rng.between(0.8, 1.2));
-        let waiting = rng.whole((wanted - BATCH).max(0.0) * rng.between(0.5, 1.5));
-        let output_tokens = (requests * OUTPUT_TOKENS * rng.between(0.9, 1.1)).round();
+        let running = rng.whole_near(wanted.min(BATCH), 0.2);
+        let waiting = rng.whole_near((wanted - BATCH).max(0.0), 0.5);
+        let output_tokens = rng.whole_near(requests * OUTPUT_TOKENS, 0.1);
         let moment = Moment {
             requests,
             output_tokens,
@@ -134,13 +134,13 @@ impl Engine {
     /// Adds one interval to the totals.
     fn count(&mut self, moment: &Moment, waiting: f64) {
         let (rng, state) = (&mut self.rng, &mut self.state);
-        let input_tokens = (moment.requests * PROMPT_TOKENS * rng.between(0.85, 1.15)).round();
+        let input_tokens = rng.whole_near(moment.requests * PROMPT_TOKENS, 0.15);
         state.running = moment.running;
         state.waiting = waiting;
         state.kv_usage = (0.02 + 0.05 * moment.running + 0.01 * waiting).min(0.99) * rng.between(0.97, 1.0);
         state.preemptions += if state.kv_usage > 0.9 { rng.whole(0.8) } else { 0.0 };
         state.prompt_tokens += input_tokens;
-        state.cached_tokens += (input_tokens * CACHED * rng.between(0.9, 1.1)).round();
+        state.cached_tokens += rng.whole_near(input_tokens * CACHED, 0.1);
         state.output_tokens += moment.output_tokens;
         let mut split = |totals: &mut [f64], shares: &[f64]| {
             totals.iter_mut().zip(shares).for_each(|(total, share)| *total += rng.whole(moment.requests * share));
@@ -152,8 +152,8 @@ impl Engine {
             tier.input_tokens += (input_tokens * share).round();
             tier.output_tokens += (moment.output_tokens * share).round();
         }
-        state.cpu_seconds += INTERVAL_S * (0.3 + 0.05 * moment.running) * rng.between(0.9, 1.1);
-        state.resident_bytes = (state.resident_bytes + 4096.0 * rng.whole(rng.exponential())).min(1.4e10);
+        state.cpu_seconds += rng.near(INTERVAL_S * (0.3 + 0.05 * moment.running), 0.1);
+        state.resident_bytes = (state.resident_bytes + 4096.0 * rng.whole_near(1.0, 1.0)).min(1.4e10);
     }
 
     /// Exports everything for the tick at `t`.

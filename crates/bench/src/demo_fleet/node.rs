@@ -32,7 +32,7 @@ impl Node {
         let mut target = |job: &str, port: u32| {
             let instance = format!("{host}:{port}");
             let identity = Labels::from_pairs([("instance", instance.as_str()), ("job", job), ("region", region)]);
-            let mut target = Target::new(&identity, 500 + (rng.next_u64() % 14_000) as i64, SCRAPES_MAX);
+            let mut target = Target::new(&identity, SCRAPES_MAX, &mut rng);
             target.declare("up", &[]);
             target
         };

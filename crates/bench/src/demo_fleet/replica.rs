@@ -103,8 +103,9 @@ impl Replica {
 
     /// The engine dies and its series end; a successor with its own id begins to start.
     fn crash(&mut self, t: Timestamp, endpoint: &mut Endpoint, retired: &mut Vec<Target>, rng: &mut Rng) {
-        let took = START_PHASES.map(|(_, seconds)| seconds * rng.between(0.8, 1.2));
+        let took = START_PHASES.map(|(_, seconds)| rng.near(seconds, 0.2));
         endpoint.count_cold_start(&took, rng);
+        #[expect(clippy::cast_possible_truncation, reason = "less than a minute")]
         let ready_at = t + (took.iter().sum::<f64>() * 1000.0) as i64;
         if let Phase::Running(mut engine) = std::mem::replace(&mut self.phase, Phase::Starting { ready_at }) {
             engine.target.scrape_stale(t, rng);
@@ -158,7 +159,7 @@ fn identity(endpoint: &Endpoint, place: &Place, rng: &mut Rng) -> Labels {
 
 /// The target with what is known about a replica from the outside.
 fn probe(identity: &Labels, rng: &mut Rng) -> Target {
-    let mut target = Target::new(identity, 500 + (rng.next_u64() % 14_000) as i64, SCRAPES_MAX);
+    let mut target = Target::new(identity, SCRAPES_MAX, rng);
     target.declare("up", &[]);
     target.declare("inference_replica_gpus", &[]);
     STATES.iter().for_each(|state| target.declare("inference_replica_state", &[("state", state)]));

@@ -16,6 +16,9 @@ fn run(options: DemoOptions, scrapes: i64) -> BTreeMap<String, Vec<(Timestamp, u
     let mut labels = LabelsBuilder::default();
     for step in 0..scrapes {
         fleet.tick(START + step * INTERVAL_MS);
+        if (step + 1) % SCRAPES_MAX as i64 != 0 && step + 1 < scrapes {
+            continue;
+        }
         let mut requests = fleet.requests();
         while requests.fill(SAMPLES_MAX, &mut request).is_some() {
             let body = request.finish();
@@ -40,13 +43,16 @@ fn one_seed_is_one_fleet() {
 }
 
 #[test]
-fn a_day_has_crashes_with_new_replicas_and_counters_fall_at_no_other_time() {
-    let day = run(ONE_NODE, 5_760);
-    let replicas: BTreeSet<&str> =
-        day.keys().filter(|name| name.starts_with("up{")).filter_map(|name| name.split("replica_id=").nth(1)).collect();
-    assert!((10..60).contains(&replicas.len()), "{} replicas in a day", replicas.len());
+fn hours_have_crashes_with_new_replicas_and_counters_fall_at_no_other_time() {
+    let hours = run(ONE_NODE, 1_920);
+    let replicas: BTreeSet<&str> = hours
+        .keys()
+        .filter(|name| name.starts_with("up{"))
+        .filter_map(|name| name.split("replica_id=").nth(1))
+        .collect();
+    assert!((5..30).contains(&replicas.len()), "{} replicas in 8 hours", replicas.len());
     let mut starts = 0.0;
-    for (name, samples) in &day {
+    for (name, samples) in &hours {
         let values: Vec<f64> =
             samples.iter().map(|(_, bits)| f64::from_bits(*bits)).filter(|value| !is_stale(*value)).collect();
         assert!(samples.is_sorted_by(|a, b| a.0 < b.0), "{name}: times");
@@ -56,7 +62,7 @@ fn a_day_has_crashes_with_new_replicas_and_counters_fall_at_no_other_time() {
             starts += values.last().unwrap();
         }
     }
-    assert_eq!(starts as usize + 3, replicas.len(), "each start has its replica");
+    assert_eq!(starts + 3.0, replicas.len() as f64, "each start has its replica");
 }
 
 #[test]
@@ -74,9 +80,9 @@ fn every_series_has_a_described_family() {
 
 #[test]
 fn traffic_keeps_gpus_busy_but_one() {
-    let day = run(ONE_NODE, 480);
+    let hours = run(ONE_NODE, 480);
     let mut utilisations = Vec::new();
-    for (_, samples) in day.iter().filter(|(name, _)| name.starts_with("DCGM_FI_DEV_GPU_UTIL")) {
+    for (_, samples) in hours.iter().filter(|(name, _)| name.starts_with("DCGM_FI_DEV_GPU_UTIL")) {
         let sum: f64 = samples.iter().map(|(_, bits)| f64::from_bits(*bits)).sum();
         utilisations.push(sum / samples.len() as f64);
     }

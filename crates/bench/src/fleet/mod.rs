@@ -109,9 +109,7 @@ impl Node {
             let instance = format!("{host}:{port}");
             let own = [("instance", instance.as_str()), ("job", job), ("project_id", &project), ("region", region)];
             let identity = Labels::from_pairs(own.into_iter().chain(extra.iter().copied()));
-            #[expect(clippy::cast_possible_wrap, reason = "a remainder below 14,000")]
-            let offset_ms = (rng.next_u64() % 14_000) as i64 + 500;
-            Target::new(&identity, offset_ms, capacity)
+            Target::new(&identity, capacity, rng)
         };
         let mut gpus = target("dcgm-exporter", 9400, &[], &mut rng);
         let mut gpu = Vec::new();

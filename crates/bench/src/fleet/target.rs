@@ -7,6 +7,8 @@ use crate::rng::Rng;
 
 /// Greatest distance of a scrape from its planned time, either way.
 const JITTER_MS: f64 = 2.0;
+/// Scrapes are spread over the interval, and end before the next tick.
+const OFFSET_MS_MAX: u64 = 14_000;
 
 /// A scrape target and up to `capacity` scrapes of it.
 ///
@@ -26,8 +28,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// A target whose series all carry `identity`, scraped `offset_ms` after each tick.
-    pub fn new(identity: &Labels, offset_ms: i64, capacity: usize) -> Target {
+    /// A target whose series all carry `identity`, scraped at its own random offset after each tick.
+    pub fn new(identity: &Labels, capacity: usize, rng: &mut Rng) -> Target {
+        let offset_ms = 500 + (rng.next_u64() % OFFSET_MS_MAX).cast_signed();
         Target {
             identity: LabelsBuilder::new(identity),
             labels: Vec::new(),
