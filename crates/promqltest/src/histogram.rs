@@ -167,6 +167,44 @@ fn from_index(all: &Buckets) -> Result<(Vec<Span>, Vec<f64>), String> {
     Ok((spans, buckets))
 }
 
+/// The reset hint that a store knows of a histogram after `previous`: never more than that there was no reset.
+///
+/// Source: Prometheus `tsdb/chunkenc`, where a reset or a new layout begins a chunk, and a chunk's first histogram is
+/// of unknown hint because the chunk before it may be lost.
+pub(crate) fn stored_hint(previous: Option<&Histogram>, histogram: &Histogram) -> ResetHint {
+    if histogram.reset_hint == ResetHint::Gauge {
+        return ResetHint::Gauge;
+    }
+    match previous {
+        Some(previous) if histogram.reset_hint != ResetHint::Reset && continues(previous, histogram) => {
+            ResetHint::NoReset
+        }
+        _ => ResetHint::Unknown,
+    }
+}
+
+/// Whether a counter can have grown from `previous` to `histogram` within one chunk.
+fn continues(previous: &Histogram, histogram: &Histogram) -> bool {
+    let grew = |before: Buckets, after: &Buckets| {
+        before.into_iter().all(|(idx, count)| after.get(&idx).copied().unwrap_or_default() >= count)
+    };
+    previous.reset_hint != ResetHint::Gauge
+        && !model::is_stale(previous.sum)
+        && previous.schema == histogram.schema
+        && previous.zero_threshold == histogram.zero_threshold
+        && previous.custom_bounds == histogram.custom_bounds
+        && previous.count <= histogram.count
+        && previous.zero_count <= histogram.zero_count
+        && grew(
+            by_index(&previous.positive_spans, &previous.positive_buckets, 0),
+            &by_index(&histogram.positive_spans, &histogram.positive_buckets, 0),
+        )
+        && grew(
+            by_index(&previous.negative_spans, &previous.negative_buckets, 0),
+            &by_index(&histogram.negative_spans, &histogram.negative_buckets, 0),
+        )
+}
+
 /// Whether two histograms are the same but for empty buckets and the last digits of their floats.
 pub(crate) fn same(expected: &Histogram, got: &Histogram, compare_hint: bool) -> bool {
     let same_buckets = |a: Buckets, b: Buckets| {
@@ -249,6 +287,24 @@ mod tests {
         let fine = read("{{schema:1 count:4 sum:2 buckets:[1 1 1 1]}}");
         assert_eq!(print(&sum(&coarse, &fine).unwrap()), "{{schema:0 count:6 sum:3 offset:0 buckets:[2 3 1]}}");
         assert!(sum(&fine, &coarse).is_err());
+    }
+
+    #[test]
+    fn a_store_knows_no_more_than_that_there_was_no_reset() {
+        let first = read("{{schema:0 count:2 sum:1 buckets:[1 1]}}");
+        let grown = read("{{schema:0 count:3 sum:2 buckets:[1 2]}}");
+        let gauge = read("{{schema:0 count:9 sum:2 counter_reset_hint:gauge buckets:[4 5]}}");
+        let said = read("{{schema:0 count:9 sum:2 counter_reset_hint:reset buckets:[4 5]}}");
+        for (previous, next, hint) in [
+            (None, &first, ResetHint::Unknown),
+            (Some(&first), &grown, ResetHint::NoReset),
+            (Some(&grown), &first, ResetHint::Unknown),
+            (Some(&first), &said, ResetHint::Unknown),
+            (Some(&first), &gauge, ResetHint::Gauge),
+            (Some(&gauge), &first, ResetHint::Unknown),
+        ] {
+            assert_eq!(stored_hint(previous, next), hint, "{previous:?} {next:?}");
+        }
     }
 
     #[test]

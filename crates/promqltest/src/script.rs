@@ -267,9 +267,6 @@ fn keyword<'a>(line: &'a str, word: &str) -> Result<&'a str, String> {
 }
 
 fn duration(text: &str) -> Result<i64, String> {
-    if text == "0" {
-        return Ok(0);
-    }
     promql::parse_duration(text).map_err(|error| format!("duration {text:?}: {error}"))
 }
 

@@ -8,9 +8,11 @@ use model::{
 };
 use thiserror::Error;
 
-/// A second, different sample for one series and timestamp.
+use crate::histogram;
+
+/// A sample that does not fit beside those its series already has.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{labels} already has another sample at {t} ms")]
+#[error("{labels} already has a sample at {t} ms, or a later one")]
 pub struct SampleConflict {
     /// The series.
     pub labels: Labels,
@@ -35,40 +37,31 @@ impl MemoryStore {
         self.series.is_empty()
     }
 
-    /// Adds a float in any order of time; the same sample twice is one.
+    /// Adds a float after all other samples of its series.
     pub fn push_float(&mut self, labels: &Labels, t: Timestamp, v: f64) -> Result<(), SampleConflict> {
-        let columns = self.columns(labels);
-        let float = columns.timestamps.binary_search(&t);
-        let same = float.is_ok_and(|at| columns.values[at].to_bits() == v.to_bits());
-        match (float, columns.histogram_timestamps.binary_search(&t)) {
-            (Err(at), Err(_)) => {
-                columns.timestamps.insert(at, t);
-                columns.values.insert(at, v);
-                Ok(())
-            }
-            _ if same => Ok(()),
-            _ => Err(SampleConflict { labels: labels.clone(), t }),
-        }
+        self.columns_before(labels, t)?.push(t, v);
+        Ok(())
     }
 
-    /// Adds a histogram in any order of time; the same sample twice is one.
+    /// Adds a histogram after all other samples of its series, with the reset hint that a store would keep.
     pub fn push_histogram(&mut self, labels: &Labels, t: Timestamp, h: Arc<Histogram>) -> Result<(), SampleConflict> {
-        let columns = self.columns(labels);
-        let histogram = columns.histogram_timestamps.binary_search(&t);
-        let same = histogram.is_ok_and(|at| columns.histograms[at] == h);
-        match (histogram, columns.timestamps.binary_search(&t)) {
-            (Err(at), Err(_)) => {
-                columns.histogram_timestamps.insert(at, t);
-                columns.histograms.insert(at, h);
-                Ok(())
-            }
-            _ if same => Ok(()),
-            _ => Err(SampleConflict { labels: labels.clone(), t }),
-        }
+        let columns = self.columns_before(labels, t)?;
+        let follows_float = columns.timestamps.last() > columns.histogram_timestamps.last();
+        let previous = columns.histograms.last().filter(|_| !follows_float);
+        let mut kept = Histogram::clone(&h);
+        kept.reset_hint = histogram::stored_hint(previous.map(|previous| &**previous), &h);
+        columns.histogram_timestamps.push(t);
+        columns.histograms.push(Arc::new(kept));
+        Ok(())
     }
 
-    fn columns(&mut self, labels: &Labels) -> &mut Columns {
-        Arc::make_mut(self.series.entry(labels.clone()).or_default())
+    /// The columns of a series that has no sample at `t` or later.
+    fn columns_before(&mut self, labels: &Labels, t: Timestamp) -> Result<&mut Columns, SampleConflict> {
+        let columns = Arc::make_mut(self.series.entry(labels.clone()).or_default());
+        match columns.timestamps.last().max(columns.histogram_timestamps.last()) {
+            Some(last) if *last >= t => Err(SampleConflict { labels: labels.clone(), t }),
+            _ => Ok(columns),
+        }
     }
 }
 
@@ -127,30 +120,31 @@ mod tests {
     fn a_selection_reads_only_what_matches_and_lies_in_range() {
         let mut store = MemoryStore::default();
         let (up, down) = (Labels::from_pairs([("__name__", "up")]), Labels::from_pairs([("__name__", "down")]));
-        for t in [30, 10, 20] {
+        for t in [10, 20, 30] {
             store.push_float(&up, t, t as f64).unwrap();
         }
-        store.push_histogram(&up, 25, Arc::default()).unwrap();
+        store.push_histogram(&up, 35, Arc::default()).unwrap();
         store.push_float(&down, 10, 1.0).unwrap();
         let budget = Budget::unlimited();
         let matchers = [Matcher::equal("__name__", "up")];
-        let selected = store.select(&matchers, TimeRange { mint: 11, maxt: 30 }, &budget).unwrap();
+        let selected = store.select(&matchers, TimeRange { mint: 11, maxt: 35 }, &budget).unwrap();
         assert_eq!(selected.series.len(), 1);
         let mut columns = Columns::default();
         selected.series.read(0, &mut columns, &budget).unwrap();
         assert_eq!(columns.timestamps, [20, 30]);
-        assert_eq!(columns.histogram_timestamps, [25]);
+        assert_eq!(columns.histogram_timestamps, [35]);
         assert_eq!(budget.samples(), 3);
     }
 
     #[test]
-    fn a_second_value_for_a_timestamp_is_a_conflict() {
+    fn samples_come_in_the_order_of_time() {
         let mut store = MemoryStore::default();
         let up = Labels::from_pairs([("__name__", "up")]);
-        store.push_float(&up, 1, f64::NAN).unwrap();
-        store.push_float(&up, 1, f64::NAN).unwrap();
+        store.push_float(&up, 1, 1.0).unwrap();
         let conflict = Err(SampleConflict { labels: up.clone(), t: 1 });
         assert_eq!(store.push_float(&up, 1, 2.0), conflict);
         assert_eq!(store.push_histogram(&up, 1, Arc::default()), conflict);
+        store.push_histogram(&up, 2, Arc::default()).unwrap();
+        assert!(store.push_float(&up, 2, 2.0).is_err());
     }
 }
