@@ -14,7 +14,7 @@ pub(crate) struct BitReader<'a> {
     /// How many bits of the window are accounted for, 0 to 63; `rest` starts behind them.
     bits: u32,
     /// Zero bytes made up behind the end.
-    beyond: u32,
+    beyond: usize,
 }
 
 impl<'a> BitReader<'a> {
@@ -67,12 +67,13 @@ impl<'a> BitReader<'a> {
 
     /// Whether more bits were skipped than there were.
     pub(crate) fn is_overrun(&self) -> bool {
-        self.beyond * 8 > self.bits
+        self.beyond * 8 > self.bits as usize
     }
 
-    /// Bits not yet skipped.
-    pub(crate) fn bits_left(&self) -> usize {
-        (self.rest.len() * 8 + self.bits as usize).saturating_sub(self.beyond as usize * 8)
+    /// What is not skipped yet: whole bytes, and bits in front of them.
+    pub(crate) fn left(&self) -> (usize, u32) {
+        let bytes = self.rest.len() + self.bits as usize / 8;
+        (bytes.saturating_sub(self.beyond), self.bits % 8)
     }
 }
 
@@ -85,7 +86,7 @@ fn refill_at_end(mut reader: BitReader<'_>) -> BitReader<'_> {
     let real = bytes.min(reader.rest.len());
     reader.window |= u64::from_be_bytes(word) >> reader.bits;
     reader.rest = &reader.rest[real..];
-    reader.beyond += (bytes - real) as u32;
+    reader.beyond += bytes - real;
     reader.bits |= 56;
     reader
 }

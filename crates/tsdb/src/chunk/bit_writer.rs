@@ -11,12 +11,12 @@ const GROWTH_MIN: usize = 32;
 pub(crate) struct BitWriter {
     bytes: Vec<u8>,
     /// Low bits of the last byte that are not written yet, 0 to 7; they are zero.
-    free: u8,
+    free: u32,
 }
 
 impl BitWriter {
     /// Goes on after `bytes`, of whose last byte the low `free` bits were never written.
-    pub(crate) fn resume(mut bytes: Vec<u8>, free: u8) -> BitWriter {
+    pub(crate) fn resume(mut bytes: Vec<u8>, free: u32) -> BitWriter {
         debug_assert!(free < 8 && (free == 0 || !bytes.is_empty()), "a byte has 8 bits and one is kept");
         if let Some(last) = bytes.last_mut() {
             *last &= u8::MAX << free;
@@ -51,7 +51,7 @@ impl BitWriter {
     #[inline]
     pub(crate) fn push(&mut self, bits: u128, n: u32) {
         debug_assert!(0 < n && n <= PUSH_BITS_MAX && bits >> n == 0, "{n} bits of {bits:#x}");
-        let used = (8 - u32::from(self.free)) & 7;
+        let used = (8 - self.free) & 7;
         let mut word = (bits << (128 - n)) >> used;
         if used > 0
             && let Some(last) = self.bytes.pop()
@@ -61,7 +61,7 @@ impl BitWriter {
         let total = used + n;
         self.reserve();
         self.bytes.extend_from_slice(&word.to_be_bytes()[..total.div_ceil(8) as usize]);
-        self.free = ((8 - total % 8) % 8) as u8;
+        self.free = (8 - total % 8) % 8;
     }
 
     #[inline]

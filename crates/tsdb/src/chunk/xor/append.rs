@@ -2,13 +2,12 @@
 
 use model::{Sample, Timestamp};
 
-use super::DOD_BITS;
 use super::decode::Samples;
 use crate::chunk::bit_writer::BitWriter;
 use crate::chunk::{ChunkError, num_samples, varint};
 
 /// No window was written yet: no value has as many leading zeros.
-const NO_WINDOW: u8 = u8::MAX;
+const NO_WINDOW: u32 = u32::MAX;
 /// The window's leading zeros have 5 bits in the chunk.
 const LEADING_MAX: u32 = 31;
 
@@ -21,8 +20,8 @@ pub struct XorAppender {
     t: Timestamp,
     delta: i64,
     value: u64,
-    leading: u8,
-    trailing: u8,
+    leading: u32,
+    trailing: u32,
 }
 
 impl Default for XorAppender {
@@ -45,8 +44,9 @@ impl XorAppender {
         let Some(samples) = Samples::start(&bytes)? else { return Ok(XorAppender::new()) };
         let end = samples.finish()?;
         // Bytes behind the last sample would be taken for samples as soon as the count grows.
-        bytes.truncate(bytes.len() - end.bits_left / 8);
-        let bits = BitWriter::resume(bytes, (end.bits_left % 8) as u8);
+        let (free_bytes, free_bits) = end.left;
+        bytes.truncate(bytes.len() - free_bytes);
+        let bits = BitWriter::resume(bytes, free_bits);
         let (leading, trailing) = end.window.unwrap_or((NO_WINDOW, 0));
         Ok(XorAppender { bits, t: end.t, delta: end.delta, value: end.value, leading, trailing })
     }
@@ -107,7 +107,7 @@ impl XorAppender {
         let dod = delta.wrapping_sub(self.delta);
         let (value_bits, value_n) = self.encode_value(value);
         match encode_dod(dod) {
-            Some((bits, n)) => self.bits.push((u128::from(bits) << value_n) | value_bits, n + value_n),
+            Some((bits, n)) => self.bits.push((bits << value_n) | value_bits, n + value_n),
             None => {
                 self.bits.push((0b1111 << 64) | u128::from(dod.cast_unsigned()), 68);
                 self.bits.push(value_bits, value_n);
@@ -124,12 +124,11 @@ impl XorAppender {
         }
         let leading = xor.leading_zeros().min(LEADING_MAX);
         let trailing = xor.trailing_zeros();
-        let (old_leading, old_trailing) = (u32::from(self.leading), u32::from(self.trailing));
-        if self.leading != NO_WINDOW && old_leading <= leading && old_trailing <= trailing {
-            let n = 64 - old_leading - old_trailing;
-            return ((0b10 << n) | u128::from(xor >> old_trailing), 2 + n);
+        if self.leading != NO_WINDOW && self.leading <= leading && self.trailing <= trailing {
+            let n = 64 - self.leading - self.trailing;
+            return ((0b10 << n) | u128::from(xor >> self.trailing), 2 + n);
         }
-        (self.leading, self.trailing) = (leading as u8, trailing as u8);
+        (self.leading, self.trailing) = (leading, trailing);
         let n = 64 - leading - trailing;
         // 64 bits do not fit into 6, but 0 bits never happen: 0 stands for 64.
         let window = (0b11 << 11) | (leading << 6) | (n & 63);
@@ -139,16 +138,13 @@ impl XorAppender {
 
 /// The bits of a distance's change and their number; nothing when it takes 64.
 #[inline]
-fn encode_dod(dod: i64) -> Option<(u32, u32)> {
-    if dod == 0 {
-        return Some((0, 1));
+fn encode_dod(dod: i64) -> Option<(u128, u32)> {
+    let low = |n: u32| u128::from(dod.cast_unsigned() & ((1 << n) - 1));
+    match dod {
+        0 => Some((0, 1)),
+        -0x1fff..=0x2000 => Some(((0b10 << 14) | low(14), 2 + 14)),
+        -0xffff..=0x1_0000 => Some(((0b110 << 17) | low(17), 3 + 17)),
+        -0x7_ffff..=0x8_0000 => Some(((0b1110 << 20) | low(20), 4 + 20)),
+        _ => None,
     }
-    let (i, n) = DOD_BITS.into_iter().enumerate().find(|(_, n)| {
-        let max = 1 << (n - 1);
-        -max < dod && dod <= max
-    })?;
-    let code_n = i as u32 + 2;
-    let code = (1 << code_n) - 2;
-    let bits = (dod.cast_unsigned() & ((1 << n) - 1)) as u32;
-    Some(((code << n) | bits, code_n + n))
 }

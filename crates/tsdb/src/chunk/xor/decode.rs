@@ -4,11 +4,12 @@ use std::hint::select_unpredictable;
 
 use model::{Columns, TimeRange, Timestamp};
 
-use super::DOD_BITS;
 use crate::chunk::bit_reader::BitReader;
 use crate::chunk::{ChunkError, num_samples, varint};
 
-/// A sample takes at most this many bits up to its value's payload: 16 for a common distance, 13 for a window.
+/// Widths of a distance's change; the number of ones in front says which.
+const DOD_BITS: [u32; 3] = [14, 17, 20];
+/// A sample takes at most this many bits up to its value's own: 16 for a common distance, 13 for a window.
 const HEAD_BITS: u32 = 16 + 13;
 
 /// Appends the samples of a chunk that lie in `range` to the float columns, and stops behind its end.
@@ -59,9 +60,9 @@ pub(super) struct End {
     pub(super) delta: i64,
     pub(super) value: u64,
     /// Leading and trailing zeros of the last window; nothing when it is as wide as a value and so not worth keeping.
-    pub(super) window: Option<(u8, u8)>,
-    /// Bits of the chunk that hold nothing.
-    pub(super) bits_left: usize,
+    pub(super) window: Option<(u32, u32)>,
+    /// What holds nothing: whole bytes at the end, and bits in front of them.
+    pub(super) left: (usize, u32),
 }
 
 impl<'a> Samples<'a> {
@@ -114,7 +115,7 @@ impl<'a> Samples<'a> {
     pub(super) fn finish(mut self) -> Result<End, ChunkError> {
         let (mut timestamps, mut values) = (vec![0; self.left.into()], vec![0.0; self.left.into()]);
         self.fill(Timestamp::MAX, &mut timestamps, &mut values)?;
-        let window = (self.width < 64).then(|| ((64 - self.width - self.trailing) as u8, self.trailing as u8));
+        let window = (self.width < 64).then(|| (64 - self.width - self.trailing, self.trailing));
         Ok(End { t: self.t, delta: self.delta, value: self.value, window, bits_left: self.bits.bits_left() })
     }
 

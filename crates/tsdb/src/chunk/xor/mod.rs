@@ -4,6 +4,7 @@
 //! | count u16 | t0 varint | v0 8 bytes | t1-t0 uvarint | xor1 | dod2 xor2 | dod3 xor3 | ... | zero bits to a byte |
 //!
 //! dod  0: same distance   10+14   110+17   1110+20   1111+64 bits of the distance's change
+//!      n bits hold -(2^(n-1)-1) to 2^(n-1): one more at the top than two's complement, one less at the bottom
 //! xor  0: same value      10: the bits inside the last window   11: 5 bits leading zeros, 6 bits length, the bits
 //! ```
 //!
@@ -14,9 +15,6 @@ mod decode;
 
 pub use append::XorAppender;
 pub use decode::decode;
-
-/// Widths of a distance's change, each with the largest value that it holds: `n` bits hold `-(2^(n-1)-1)` to `2^(n-1)`.
-const DOD_BITS: [u32; 3] = [14, 17, 20];
 
 #[cfg(test)]
 mod tests;
