@@ -116,7 +116,7 @@ impl<'a> Samples<'a> {
         let (mut timestamps, mut values) = (vec![0; self.left.into()], vec![0.0; self.left.into()]);
         self.fill(Timestamp::MAX, &mut timestamps, &mut values)?;
         let window = (self.width < 64).then(|| (64 - self.width - self.trailing, self.trailing));
-        Ok(End { t: self.t, delta: self.delta, value: self.value, window, bits_left: self.bits.bits_left() })
+        Ok(End { t: self.t, delta: self.delta, value: self.value, window, left: self.bits.left() })
     }
 
     #[inline(always)]
