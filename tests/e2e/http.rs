@@ -1,0 +1,77 @@
+//! A small HTTP client for the tests: GET and POST with a bearer token, answers as text or Prometheus JSON.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Talks to one server.
+pub struct Http {
+    runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl Http {
+    pub fn new(base: &str, token: Option<&str>) -> Http {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        Http { runtime, client, base: base.to_owned(), token: token.map(str::to_owned) }
+    }
+
+    /// Status and text of a GET; nothing when nobody answers.
+    pub fn get(&self, path: &str, params: &[(&str, &str)]) -> Option<(u16, String)> {
+        let mut url = reqwest::Url::parse(&format!("{}{path}", self.base)).unwrap();
+        url.query_pairs_mut().extend_pairs(params);
+        self.send(self.client.get(url))
+    }
+
+    /// Status and text of a POST.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
+        let request = self.client.post(format!("{}{path}", self.base)).body(body);
+        self.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+    }
+
+    fn send(&self, request: reqwest::RequestBuilder) -> Option<(u16, String)> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        self.runtime.block_on(async {
+            let response = request.send().await.ok()?;
+            let status = response.status().as_u16();
+            Some((status, response.text().await.ok()?))
+        })
+    }
+
+    /// The `data` of a successful API answer.
+    #[track_caller]
+    pub fn data(&self, path: &str, params: &[(&str, &str)]) -> Value {
+        let (status, text) = self.get(path, params).unwrap_or_else(|| panic!("{path}: no answer"));
+        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {status} {text}: {e}"));
+        assert_eq!((status, &answer["status"]), (200, &Value::from("success")), "{path} {params:?}: {text}");
+        answer["data"].clone()
+    }
+
+    /// An instant vector: labels, joined as text without `drop`, and value, sorted.
+    #[track_caller]
+    pub fn vector(&self, query: &str, time: &str, drop: &[&str]) -> Vec<(String, f64)> {
+        let data = self.data("/api/v1/query", &[("query", query), ("time", time)]);
+        assert_eq!(data["resultType"], "vector", "{query}");
+        let mut all: Vec<(String, f64)> = data["result"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|series| {
+                let labels = series["metric"].as_object().unwrap().iter();
+                let kept: Vec<String> = labels
+                    .filter(|(name, _)| !drop.contains(&name.as_str()))
+                    .map(|(n, v)| format!("{n}={v}"))
+                    .collect();
+                (kept.join(","), series["value"][1].as_str().unwrap().parse().unwrap())
+            })
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+}

@@ -1,0 +1,77 @@
+//! The built binary as a child process: started, killed and started again on one data directory and one port.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::http::Http;
+use crate::peers::{Running, free_port, run, wait_for};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_promenade");
+
+/// A server of ours.
+pub struct Promenade {
+    running: Option<Running>,
+    data: PathBuf,
+    log: PathBuf,
+    listen: String,
+    /// Where it answers.
+    pub url: String,
+    /// Reads and administers everything.
+    pub operator: String,
+}
+
+impl Promenade {
+    /// Starts a server with its data and log below `dir`.
+    pub fn start(dir: &Path) -> Promenade {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let data = dir.join("promenade");
+        let operator = token(&data, &["--operator", "--scope", "read,write,admin"]);
+        let (log, url) = (dir.join("promenade.log"), format!("http://{listen}"));
+        let mut server = Promenade { running: None, data, log, listen, url, operator };
+        server.run();
+        server
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub fn run(&mut self) {
+        let data = self.data.to_str().unwrap();
+        let args = ["serve", "--data-dir", data, "--listen", &self.listen];
+        self.running = Some(Running::start(Path::new(BINARY), &args, &self.log));
+        let http = self.http();
+        wait_for("promenade is ready", Duration::from_secs(60), || {
+            http.get("/-/ready", &[]).filter(|(status, _)| *status == 200)
+        });
+    }
+
+    /// Ends the process by a signal.
+    pub fn end(&mut self, signal: &str) {
+        self.running.take().expect("the server runs").end(signal);
+    }
+
+    /// A new project and a token of it that reads and writes.
+    pub fn project(&self, id: &str) -> String {
+        run(Path::new(BINARY), &["projects", "create", id, "--id", id, "--data-dir", self.data.to_str().unwrap()]);
+        token(&self.data, &["--project", id])
+    }
+
+    /// A client with the operator's token.
+    pub fn http(&self) -> Http {
+        Http::new(&self.url, Some(&self.operator))
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
+fn token(data: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(BINARY);
+    command.args(["monitoring", "tokens", "create", "--data-dir", data.to_str().unwrap()]).args(args);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let token = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(token.lines().count(), 1, "the token alone: {token:?}");
+    token.trim().to_owned()
+}
