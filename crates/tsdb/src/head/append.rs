@@ -195,8 +195,10 @@ impl Head {
         if maxt < sample.t {
             self.counts.maxt.store(sample.t, Relaxed);
         }
-        if sample.t < self.counts.mint.load(Relaxed) {
-            self.counts.mint.store(sample.t, Relaxed);
+        for oldest in [&self.counts.mint, &self.counts.mint_added] {
+            if sample.t < oldest.load(Relaxed) {
+                oldest.store(sample.t, Relaxed);
+            }
         }
     }
 

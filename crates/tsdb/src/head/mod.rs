@@ -62,6 +62,8 @@ struct Counts {
     maxt: AtomicI64,
     /// Oldest sample in the head, or older; `Timestamp::MAX` for none.
     mint: AtomicI64,
+    /// Oldest sample added since the last look at every series: lets `mint` rise without missing one.
+    mint_added: AtomicI64,
     written: AtomicU64,
     duplicates: AtomicU64,
     out_of_order: AtomicU64,
@@ -143,23 +145,26 @@ impl Head {
 
     /// Drops the series that are empty and had no sample since `before`, and moves the head's oldest time up.
     pub(crate) fn retire_series(&self, before: Timestamp) {
-        // Commits lower the bound for what they add; what is there already lowers it again below.
-        self.counts.mint.store(Timestamp::MAX, Relaxed);
+        self.counts.mint_added.store(Timestamp::MAX, Relaxed);
+        let mut mint = Timestamp::MAX;
         for some in self.all_series().chunks(1024) {
             let _no_commit = self.commit.lock();
             let mut index = None;
             for series in some {
                 match series.range() {
-                    Some(range) => drop(self.counts.mint.fetch_min(range.mint, Relaxed)),
+                    Some(range) => mint = mint.min(range.mint),
                     None if series.retire(before) => index.get_or_insert_with(|| self.index.write()).remove(series),
                     None => {}
                 }
             }
         }
+        let no_commit = self.commit.lock();
+        self.counts.mint.store(mint.min(self.counts.mint_added.load(Relaxed)), Relaxed);
+        drop(no_commit);
         self.senders.retain(|_, series| !series.is_gone());
     }
 
-    /// The range of the head's samples, perhaps a little wider; only the one maintainer may rely on it.
+    /// The range of the head's samples, perhaps wider.
     pub(crate) fn range(&self) -> Option<TimeRange> {
         let (mint, maxt) = (self.counts.mint.load(Relaxed), self.counts.maxt.load(Relaxed));
         (mint <= maxt).then_some(TimeRange { mint, maxt })

@@ -47,6 +47,7 @@ impl Head {
             counts: Counts {
                 maxt: AtomicI64::new(restored.maxt),
                 mint: AtomicI64::new(restored.mint),
+                mint_added: AtomicI64::new(Timestamp::MAX),
                 written: AtomicU64::new(0),
                 duplicates: AtomicU64::new(0),
                 out_of_order: AtomicU64::new(0),

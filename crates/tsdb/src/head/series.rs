@@ -89,9 +89,14 @@ impl Series {
         Series { id, slot, labels, logged_in: AtomicU64::new(0), samples: Mutex::default() }
     }
 
-    /// Notes that log segment `segment` describes the series. Returns whether it did not before.
+    /// Notes that log segment `segment` describes the series; only the one commit calls it. Returns whether it did not
+    /// before.
     pub(crate) fn mark_logged(&self, segment: u64) -> bool {
-        self.logged_in.swap(segment + 1, Relaxed) != segment + 1
+        let news = self.logged_in.load(Relaxed) != segment + 1;
+        if news {
+            self.logged_in.store(segment + 1, Relaxed);
+        }
+        news
     }
 
     /// Adds a sample by the rules of the head: in order, late, or refused.

@@ -1,0 +1,202 @@
+//! A block's description, `meta.json`: what it holds, where it came from, and how far it covers the log.
+
+use disk::Dir;
+use model::{BlockRange, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use ulid::Ulid;
+
+use super::error::BlockError;
+
+const META_FILE: &str = "meta.json";
+const VERSION: u64 = 1;
+
+/// What `meta.json` says of a block. Keys that are not known here survive reading and writing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockMeta {
+    /// The block's name, new for each block written.
+    pub ulid: Ulid,
+    /// First timestamp inside.
+    pub min_time: Timestamp,
+    /// First timestamp after the block.
+    pub max_time: Timestamp,
+    /// Counts of what is inside.
+    #[serde(default)]
+    pub stats: BlockStats,
+    /// Where the block came from.
+    pub compaction: Compaction,
+    version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    promenade: Option<WalCover>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+/// Counts of what a block holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockStats {
+    /// Samples of all kinds.
+    pub num_samples: u64,
+    /// Floats among them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_float_samples: u64,
+    /// Histograms among them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_histogram_samples: u64,
+    /// Series.
+    pub num_series: u64,
+    /// Chunks.
+    pub num_chunks: u64,
+    /// Deleted ranges of series.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_tombstones: u64,
+}
+
+/// Where a block came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Compaction {
+    /// 1 for a block of the head, one more than its parents for a merged one.
+    pub level: u32,
+    /// The level-1 blocks whose samples are inside: itself for such a block. Never empty in blocks written here, since
+    /// Thanos deletes a block whose sources are all in another one.
+    #[serde(default)]
+    pub sources: Vec<Ulid>,
+    /// The blocks it was merged from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<BlockDesc>,
+    /// How it came to be, such as from out-of-order samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+/// A block named by another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockDesc {
+    /// Its name.
+    pub ulid: Ulid,
+    /// First timestamp inside.
+    pub min_time: Timestamp,
+    /// First timestamp after it.
+    pub max_time: Timestamp,
+}
+
+/// Which samples of the log are in this block and its older siblings: those before a time, in segments up to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalCover {
+    /// The last segment of the log that is covered.
+    pub segment: u64,
+    /// The first timestamp that is not.
+    pub before: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// What the writer of a block decides before it knows the series.
+#[derive(Clone, Debug)]
+pub struct BlockSpec {
+    /// The block's name: fresh and random, since a name seen before counts as uploaded.
+    pub ulid: Ulid,
+    /// No sample lies outside.
+    pub range: BlockRange,
+    /// The level-1 blocks whose samples are inside; its own name for such a block.
+    pub sources: Vec<Ulid>,
+    /// 1 for a block of the head.
+    pub level: u32,
+    /// How far it covers the log, if it says so.
+    pub wal_cover: Option<WalCover>,
+}
+
+impl BlockMeta {
+    pub(super) fn new(spec: &BlockSpec, stats: BlockStats) -> BlockMeta {
+        let compaction = Compaction { level: spec.level, sources: spec.sources.clone(), ..Compaction::default() };
+        BlockMeta {
+            ulid: spec.ulid,
+            min_time: spec.range.start,
+            max_time: spec.range.end,
+            stats,
+            compaction,
+            version: VERSION,
+            promenade: spec.wal_cover,
+            other: Map::new(),
+        }
+    }
+
+    /// The timestamps that the block may hold.
+    pub fn range(&self) -> BlockRange {
+        BlockRange { start: self.min_time, end: self.max_time }
+    }
+
+    /// How far the block and its older siblings cover the log, if it says so.
+    pub fn wal_cover(&self) -> Option<WalCover> {
+        self.promenade
+    }
+
+    /// Reads the description of the block that errors call `name`.
+    pub(super) fn read(block: &Dir, name: &str) -> Result<BlockMeta, BlockError> {
+        let file = || format!("{name}/{META_FILE}");
+        let corrupt = |what: String| BlockError::Corrupt { file: file(), offset: 0, what: what.into() };
+        let bytes = block.read(META_FILE)?;
+        let meta: BlockMeta = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        if meta.version != VERSION {
+            return Err(BlockError::Unsupported { file: file(), offset: 0, what: "version", number: meta.version });
+        }
+        if meta.max_time < meta.min_time {
+            return Err(corrupt(format!("it ends at {} before it starts at {}", meta.max_time, meta.min_time)));
+        }
+        Ok(meta)
+    }
+
+    pub(super) fn write(&self, block: &Dir) -> Result<(), BlockError> {
+        let bytes = serde_json::to_vec_pretty(self).map_err(|e| BlockError::invalid(e.to_string()))?;
+        let file = block.create(META_FILE)?;
+        file.append(&bytes)?;
+        Ok(file.sync()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOREIGN: &str = r#"{
+        "ulid": "01BX5ZZKBKACTAV9WEVGEMMVRZ", "minTime": -7200000, "maxTime": 0, "version": 1,
+        "stats": { "numSamples": 5, "numSeries": 2, "numChunks": 3 },
+        "compaction": { "level": 2, "sources": ["01BX5ZZKBKACTAV9WEVGEMMVRY"], "deletable": true,
+            "parents": [{ "ulid": "01BX5ZZKBKACTAV9WEVGEMMVRY", "minTime": -7200000, "maxTime": 0 }] },
+        "thanos": { "labels": { "replica": "a" }, "downsample": { "resolution": 0 } }
+    }"#;
+
+    #[test]
+    fn keys_of_others_survive() {
+        let meta: BlockMeta = serde_json::from_str(FOREIGN).unwrap();
+        assert_eq!(meta.range(), BlockRange { start: -7_200_000, end: 0 });
+        assert_eq!((meta.stats.num_samples, meta.compaction.level, meta.wal_cover()), (5, 2, None));
+        let (before, after): (Value, Value) = (serde_json::from_str(FOREIGN).unwrap(), serde_json::to_value(&meta).unwrap());
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn what_is_no_description_is_refused() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path()).unwrap();
+        for (from, to, error) in [
+            ("\"version\": 1", "\"version\": 2", "b/meta.json at byte 0: version 2 is not supported"),
+            ("-7200000, \"maxTime\": 0, \"v", "1, \"maxTime\": 0, \"v", "b/meta.json at byte 0: it ends at 0 before it starts at 1"),
+            ("\"level\": 2", "\"level\": -2", "b/meta.json at byte 0: invalid value"),
+            ("\"ulid\": \"01BX5ZZKBKACTAV9WEVGEMMVRZ\"", "\"ulid\": \"01\"", "b/meta.json at byte 0: invalid length"),
+            ("}", "", "b/meta.json at byte 0: "),
+        ] {
+            dir.replace(META_FILE, FOREIGN.replacen(from, to, 1).as_bytes()).unwrap();
+            let found = BlockMeta::read(&dir, "b").unwrap_err().to_string();
+            assert!(found.starts_with(error), "{found}");
+        }
+    }
+}
