@@ -1,1 +1,37 @@
-//! placeholder
+//! The edge: HTTP, tokens, configuration, the clock and threads; what is asked is answered by the crates below.
+
+mod absent;
+mod admin;
+mod answer;
+mod auth;
+mod body;
+mod clock;
+mod config;
+mod cors;
+mod error;
+mod exposition;
+mod labels;
+mod listener;
+mod maintenance;
+mod metadata;
+mod metrics;
+mod pages;
+mod params;
+mod paths;
+mod pool;
+mod query;
+mod reply;
+mod routes;
+mod series;
+mod serve;
+mod state;
+mod status;
+mod store;
+mod write;
+
+pub use auth::Need;
+pub use clock::now_ms;
+pub use config::{Config, Limits, OUT_OF_ORDER_WINDOW_MAX, RETENTION_MIN};
+pub use error::ServeError;
+pub use routes::{Route, routes};
+pub use serve::{Server, open_control, serve};

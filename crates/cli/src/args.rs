@@ -1,0 +1,231 @@
+//! The command line as typed: every command and option, with its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use control::Scopes;
+
+use crate::demo::DemoArgs;
+use crate::duration::{parse_duration, parse_limit};
+
+/// A PromQL server for GPU-inference clouds.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to log on standard error: a level, or levels by crate such as `info,tsdb=debug`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Run a server with a simulated fleet of inference engines, to look around in
+    Demo(DemoArgs),
+    /// Create and list projects
+    Projects {
+        #[command(subcommand)]
+        command: ProjectsCommand,
+    },
+    /// Manage what lets agents and dashboards in
+    Monitoring {
+        #[command(subcommand)]
+        command: MonitoringCommand,
+    },
+    /// Ask a running server one PromQL query
+    #[command(after_help = QUERY_EXAMPLES)]
+    Query(QueryArgs),
+    /// Print the version
+    Version,
+}
+
+const SERVE_EXAMPLES: &str = "Examples:
+  promenade serve
+  promenade serve --data-dir /var/lib/promenade --listen 0.0.0.0:9090 --retention 30d
+  promenade serve --insecure-no-auth            (no tokens, on this machine alone)";
+
+const QUERY_EXAMPLES: &str = "Examples:
+  export PROMENADE_TOKEN=pm1_...
+  promenade query up
+  promenade query 'sum by (model_name) (rate(crusoe_inference_request_count[5m]))' --last 1h --step 1m";
+
+const TOKEN_EXAMPLES: &str = "Examples:
+  promenade monitoring tokens create --project acme --name grafana --scope read
+  promenade monitoring tokens create --project acme --name agent --scope write --expires 90d
+  promenade monitoring tokens create --operator --scope write,read,admin --expires never";
+
+/// The directory that holds everything; projects and tokens may be changed while a server runs on it.
+#[derive(Debug, Args)]
+pub(crate) struct DataDir {
+    /// Directory of the server's data
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    pub(crate) data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Address to listen on; port 0 takes a free one, which the log names
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    pub(crate) listen: SocketAddr,
+    /// How long samples are kept, or `forever`
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_limit)]
+    pub(crate) retention: Limit,
+    /// How late a sample may come and still be stored
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    pub(crate) out_of_order_window: Duration,
+    /// Ask for no tokens; only on a loopback address
+    #[arg(long)]
+    pub(crate) insecure_no_auth: bool,
+}
+
+/// A duration, or none: `forever`, `never`.
+///
+/// Q: Why not an `Option`? A: clap takes that for an option that may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<Duration>);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectsCommand {
+    /// Create a project and print its id
+    Create(CreateProjectArgs),
+    /// List the projects
+    List(DataDir),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateProjectArgs {
+    /// Name for people to read
+    pub(crate) name: String,
+    /// Id for paths and labels, of a-z, 0-9, '-' and '_'; made up unless given
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MonitoringCommand {
+    /// Create, list and revoke monitoring tokens
+    Tokens {
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// Create a token and print it, once
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Create(CreateTokenArgs),
+    /// List tokens, without their secrets
+    List(DataDir),
+    /// Revoke a token; a running server refuses it within a second
+    Revoke(RevokeTokenArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("reach").required(true)))]
+pub(crate) struct CreateTokenArgs {
+    /// Reach this project alone
+    #[arg(long, value_name = "ID", group = "reach")]
+    pub(crate) project: Option<String>,
+    /// Reach every project
+    #[arg(long, group = "reach")]
+    pub(crate) operator: bool,
+    /// Name for people to read
+    #[arg(long, default_value = "")]
+    pub(crate) name: String,
+    /// What it allows: write, read, and for operators admin; repeat it or separate by commas [default: write,read]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Vec<Scopes>,
+    /// How long it is valid, or `never` for no end
+    #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = parse_limit)]
+    pub(crate) expires: Limit,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeTokenArgs {
+    /// Key id, name, or the token itself
+    pub(crate) token: String,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// The PromQL expression
+    pub(crate) expr: String,
+    /// The server, or the base of one of its projects
+    #[arg(long, default_value = "http://127.0.0.1:9090")]
+    pub(crate) url: String,
+    /// Monitoring token; the environment variable PROMENADE_TOKEN unless given
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    /// Evaluate at this time, in seconds since 1970 or RFC 3339, rather than now
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) time: Option<String>,
+    /// Evaluate at each step of the time up to now
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) last: Option<Duration>,
+    /// Step of --last
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration, requires = "last")]
+    pub(crate) step: Duration,
+    /// Print the server's JSON as it is
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn documented_command_lines_are_read() {
+        for line in [
+            "promenade serve --data-dir d --listen 127.0.0.1:0 --retention 90d --out-of-order-window 24h",
+            "promenade serve --insecure-no-auth --retention forever --log debug",
+            "promenade projects create Acme --id acme --data-dir d",
+            "promenade projects list --data-dir d",
+            "promenade monitoring tokens create --data-dir d --project acme --name n --scope write,read --expires 90d",
+            "promenade monitoring tokens create --operator --scope read --scope admin --expires never",
+            "promenade monitoring tokens list",
+            "promenade monitoring tokens revoke abc",
+            "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
+            "promenade version",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (line, expect) in [
+            ("promenade serve --retention 90", "such as 90d, 24h or 1h30m"),
+            ("promenade serve --listen localhost", "invalid socket address"),
+            ("promenade monitoring tokens create", "<--project <ID>|--operator>"),
+            ("promenade monitoring tokens create --operator --project a", "cannot be used with"),
+            ("promenade monitoring tokens create --operator --scope wriite", "unknown scope"),
+            ("promenade query up --step 1m", "--last"),
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
+            assert!(error.contains(expect), "{line}: {error}");
+        }
+    }
+}

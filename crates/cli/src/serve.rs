@@ -1,0 +1,62 @@
+//! `promenade serve`: settings from the command line, the runtime, and the signals that end it.
+
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use anyhow::Context;
+use server::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::ServeArgs;
+
+/// What threads that outlive the server are given to end; after an orderly close none is left.
+const THREADS_END: Duration = Duration::from_secs(1);
+
+/// Sends the log to standard error.
+pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+/// Runs the server until SIGINT or SIGTERM.
+pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let config = Config {
+        retention: args.retention.0,
+        out_of_order_window: args.out_of_order_window,
+        insecure_no_auth: args.insecure_no_auth,
+        ..Config::new(args.data.data_dir, args.listen)
+    };
+    block_on(async {
+        let shutdown = shutdown_signal()?;
+        server::serve(config, shutdown).await?;
+        Ok(())
+    })
+}
+
+/// Runs `work` on a runtime of its own.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(THREADS_END);
+    outcome
+}
+
+/// Ready once the process is asked to end. Signals are caught from now on, not only when this is awaited.
+pub(crate) fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        tracing::info!("{name}: stopping");
+    })
+}

@@ -1,0 +1,56 @@
+//! Reading a request's body whole, within a bound of bytes and of time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+
+use crate::error::ApiError;
+
+/// The length a request declares, if it does.
+pub(crate) fn declared_len(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads `body` to its end.
+///
+/// Errors: 413 beyond `bytes_max`, before reading if the length is declared; 408 after `timeout`; 400 if it breaks off.
+pub(crate) async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, ApiError> {
+    let limit = bytes_max as u64;
+    if let Some(len) = declared_len(headers).filter(|len| limit < *len) {
+        return Err(ApiError::TooLarge(format!("body is {len} bytes, limit {limit}")));
+    }
+    match tokio::time::timeout(timeout, collect(body, bytes_max)).await {
+        Ok(read) => read,
+        Err(_) => Err(ApiError::BodyTimeout(timeout)),
+    }
+}
+
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    // Most bodies arrive as one frame, which is handed on without a copy.
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::BadData(format!("body ended early: {error}")))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        if bytes_max < first.len() + whole.len() + bytes.len() {
+            return Err(ApiError::TooLarge(format!("body is larger than the limit of {bytes_max} bytes")));
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = bytes;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}

@@ -1,0 +1,164 @@
+//! What the server can be told: one type, one table of limits, checked once before anything starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ServeError;
+
+/// What `promenade serve` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything is kept; created when it is not there.
+    pub data_dir: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long samples are kept; `None` keeps them for ever. Bound: at least [`RETENTION_MIN`].
+    pub retention: Option<Duration>,
+    /// How far behind its series' newest sample a sample may be. Bound: at most [`OUT_OF_ORDER_WINDOW_MAX`].
+    pub out_of_order_window: Duration,
+    /// Whether requests need no token; only on a loopback address.
+    pub insecure_no_auth: bool,
+    /// The bounds of everything else.
+    pub limits: Limits,
+}
+
+/// A block covers two hours: a shorter retention would drop samples that are still in memory.
+pub const RETENTION_MIN: Duration = Duration::from_secs(2 * 3600);
+/// A month: beyond it "late" means an import, which has its own way in.
+pub const OUT_OF_ORDER_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+impl Config {
+    /// The defaults: tokens needed, 90 days, 24 hours.
+    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Config {
+        Config {
+            data_dir: data_dir.into(),
+            listen,
+            retention: Some(Duration::from_secs(90 * 24 * 3600)),
+            out_of_order_window: Duration::from_secs(24 * 3600),
+            insecure_no_auth: false,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Refuses what cannot be served safely, naming the value and its bound.
+    pub(crate) fn check(&self) -> Result<(), ServeError> {
+        let refuse = |what: String| Err(ServeError::Config(what));
+        if self.insecure_no_auth && !self.listen.ip().is_loopback() {
+            return refuse(format!(
+                "{} is not a loopback address: without tokens only 127.0.0.1 or [::1] is served",
+                self.listen
+            ));
+        }
+        if let Some(retention) = self.retention.filter(|r| *r < RETENTION_MIN) {
+            return refuse(format!("retention is {retention:?}, at least {RETENTION_MIN:?}"));
+        }
+        if OUT_OF_ORDER_WINDOW_MAX < self.out_of_order_window {
+            return refuse(format!(
+                "out-of-order window is {:?}, at most {OUT_OF_ORDER_WINDOW_MAX:?}",
+                self.out_of_order_window
+            ));
+        }
+        self.limits.check()
+    }
+}
+
+/// Defines [`Limits`], its default and its check from one table.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty = $default:expr, $min:expr => $max:expr;)*) => {
+        /// The bounds on connections, bodies and queries. Each entry: what, unit by its name or type, default, bounds.
+        #[derive(Clone, Debug)]
+        pub struct Limits { $($(#[$doc])* pub $name: $kind,)* }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($name: $default,)* }
+            }
+        }
+
+        impl Limits {
+            fn check(&self) -> Result<(), ServeError> {
+                $(if !($min..=$max).contains(&self.$name) {
+                    let (name, value, min, max): (_, _, $kind, $kind) = (stringify!($name), self.$name, $min, $max);
+                    return Err(ServeError::Config(format!("{name} is {value:?}, bounds {min:?} to {max:?}")));
+                })*
+                Ok(())
+            }
+        }
+    };
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+limits! {
+    /// Open connections; further ones wait in the kernel's queue.
+    connections_max: usize = 2048, 1 => 65_536;
+    /// Bytes of a request's line and headers, then 431. Long queries belong into a POST body.
+    head_bytes_max: usize = 64 * KIB, 8 * KIB => MIB;
+    /// Header lines of a request, then 431.
+    headers_max: usize = 100, 16 => 1000;
+    /// Time for a whole request head, and for which a connection may idle before its next one.
+    head_timeout: Duration = secs(60), secs(1) => secs(600);
+    /// Time for a whole request body, then 408.
+    body_timeout: Duration = secs(30), secs(1) => secs(600);
+    /// Bytes of a form body, then 413.
+    form_bytes_max: usize = 10 * MIB, 64 * KIB => 64 * MIB;
+    /// Bytes of a write body, both as sent and decompressed, then 413.
+    write_bytes_max: usize = 32 * MIB, 64 * KIB => 256 * MIB;
+    /// Bytes of all write bodies in progress, sent and decompressed, then 503.
+    writes_bytes_max: usize = 512 * MIB, MIB => 64 * GIB;
+    /// Writes worked on at once; further ones wait. More than CPUs, because most of a write is waiting for the disk.
+    writes_max: usize = 64, 1 => 512;
+    /// Time a query may take, waiting for its turn included; `timeout=` only lowers it.
+    query_timeout: Duration = secs(120), Duration::from_millis(10) => secs(3600);
+    /// Queries worked on at once; 0 means two for each CPU. Further ones wait until their deadline.
+    queries_max: usize = 0, 0 => 256;
+    /// Bytes one query may hold.
+    query_bytes_max: usize = 512 * MIB, MIB => 64 * GIB;
+    /// Bytes all queries together may hold.
+    queries_bytes_max: usize = 2 * GIB, MIB => 256 * GIB;
+    /// Samples one query may read.
+    query_samples_max: u64 = 50_000_000, 1000 => 100_000_000_000;
+    /// How far back an instant selector looks for a sample, unless `lookback_delta=` says otherwise.
+    lookback: Duration = secs(300), secs(1) => secs(86_400);
+    /// Time for requests in progress to end when the server stops.
+    drain_timeout: Duration = secs(10), Duration::from_millis(10) => secs(600);
+    /// How often due work of the store is looked for.
+    maintenance_interval: Duration = secs(15), Duration::from_millis(10) => secs(300);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_inside_their_bounds() {
+        Config::new("data", SocketAddr::from(([0, 0, 0, 0], 9090))).check().unwrap();
+    }
+
+    #[test]
+    fn each_bad_setting_is_refused_by_value_and_bound() {
+        let good = Config::new("data", SocketAddr::from(([0, 0, 0, 0], 9090)));
+        let limits = |change: fn(&mut Limits)| {
+            let mut config = good.clone();
+            change(&mut config.limits);
+            config
+        };
+        let table = [
+            (Config { insecure_no_auth: true, ..good.clone() }, "0.0.0.0:9090 is not a loopback address"),
+            (Config { retention: Some(secs(60)), ..good.clone() }, "retention is 60s, at least 7200s"),
+            (Config { out_of_order_window: secs(32 * 86_400), ..good.clone() }, "out-of-order window is 2764800s"),
+            (limits(|l| l.connections_max = 0), "connections_max is 0, bounds 1 to 65536"),
+            (limits(|l| l.query_timeout = secs(0)), "query_timeout is 0ns, bounds 10ms to 3600s"),
+        ];
+        for (config, expect) in table {
+            let message = config.check().unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Every error of the server, and the only map from an error to an HTTP answer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use control::{ControlError, Denied};
+use model::{Interrupt, StorageError};
+use promql::{EvalError, ParseError};
+use thiserror::Error;
+use tsdb::{AppendError, TsdbError};
+use wire::{UnsupportedMedia, WireError};
+
+/// Why the server could not start, or ended.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A setting is outside its bounds.
+    #[error("{0}")]
+    Config(String),
+    /// The address cannot be listened on.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("open the data directory")]
+    Dir(#[from] disk::DiskError),
+    /// The file of projects and tokens cannot be used.
+    #[error("open the projects and tokens")]
+    Control(#[from] ControlError),
+    /// The store cannot be opened or closed.
+    #[error("open the store")]
+    Store(#[from] TsdbError),
+    /// The process lacks something it needs from the system.
+    #[error("start the server")]
+    System(#[from] io::Error),
+}
+
+/// Why a request was not answered as asked: one variant for each thing a client can tell apart.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// 400: a parameter, a body or an expression is wrong.
+    BadData(String),
+    /// 401: no token, or not a valid one; which of the two is nobody's business.
+    Unauthorized,
+    /// 403: a valid token that may not do this.
+    Forbidden(String),
+    /// 404: what the path names is not there.
+    NotFound(String),
+    /// 408: the body did not arrive in time.
+    BodyTimeout(Duration),
+    /// 413: the body is too large.
+    TooLarge(String),
+    /// 415: the body is of a kind this server does not read.
+    Unsupported(String),
+    /// 422: a well-formed query that cannot be answered.
+    Execution(String),
+    /// 499: the client left.
+    Canceled,
+    /// 503: the query's time is up.
+    Timeout,
+    /// 503 with `Retry-After`: the same request may succeed later.
+    Unavailable(String),
+    /// 500: our fault; the detail is in the log alone, since it may name paths.
+    Internal,
+}
+
+/// Seconds after which a refused client should come back; remote-write senders add their own backoff.
+const RETRY_AFTER_S: &str = "1";
+/// What nginx answers a client that left; only logs and metrics ever see it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// The status of a request whose client left before its answer.
+pub(crate) fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+impl ApiError {
+    /// Logs a failure of ours and hides it.
+    pub(crate) fn internal(detail: impl std::fmt::Display) -> ApiError {
+        tracing::error!("{detail}");
+        ApiError::Internal
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            ApiError::BadData(_) => StatusCode::BAD_REQUEST,
+            ApiError::Unauthorized => StatusCode::UNAUTHORIZED,
+            ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
+            ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::Execution(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::Canceled => client_closed_request(),
+            ApiError::Timeout | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The `errorType` of Prometheus' envelope.
+    fn kind(&self) -> &'static str {
+        match self {
+            ApiError::BadData(_)
+            | ApiError::BodyTimeout(_)
+            | ApiError::TooLarge(_)
+            | ApiError::Unsupported(_) => "bad_data",
+            ApiError::Unauthorized => "unauthorized",
+            ApiError::Forbidden(_) => "forbidden",
+            ApiError::NotFound(_) => "not_found",
+            ApiError::Execution(_) => "execution",
+            ApiError::Canceled => "canceled",
+            ApiError::Timeout => "timeout",
+            ApiError::Unavailable(_) => "unavailable",
+            ApiError::Internal => "internal",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            ApiError::BadData(what)
+            | ApiError::Forbidden(what)
+            | ApiError::NotFound(what)
+            | ApiError::TooLarge(what)
+            | ApiError::Unsupported(what)
+            | ApiError::Execution(what)
+            | ApiError::Unavailable(what) => what.clone(),
+            ApiError::Unauthorized => {
+                "a valid monitoring token is needed, as the header Authorization: Bearer TOKEN".to_owned()
+            }
+            ApiError::BodyTimeout(limit) => format!("body did not arrive within {limit:?}"),
+            ApiError::Canceled => Interrupt::Canceled.to_string(),
+            ApiError::Timeout => Interrupt::TimedOut.to_string(),
+            ApiError::Internal => "internal error; the server's log has the detail".to_owned(),
+        }
+    }
+
+    /// The answer as text, for write endpoints: senders log the first bytes of a body as they are.
+    pub(crate) fn into_text(self) -> Response {
+        let body = self.message() + "\n";
+        self.answer("text/plain; charset=utf-8", body.into_bytes())
+    }
+
+    fn answer(&self, content_type: &'static str, body: Vec<u8>) -> Response {
+        let mut response = (self.status(), [(header::CONTENT_TYPE, content_type)], body).into_response();
+        match self {
+            ApiError::Unauthorized => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"promenade\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            ApiError::Unavailable(_) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            }
+            // The rest of the body is still on its way: the connection cannot be used again.
+            ApiError::BodyTimeout(_) | ApiError::TooLarge(_) => {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            ApiError::BadData(_)
+            | ApiError::Forbidden(_)
+            | ApiError::NotFound(_)
+            | ApiError::Unsupported(_)
+            | ApiError::Execution(_)
+            | ApiError::Canceled
+            | ApiError::Timeout
+            | ApiError::Internal => {}
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Prometheus' error envelope.
+    fn into_response(self) -> Response {
+        let mut body = Vec::new();
+        wire::json::push_error(self.kind(), &self.message(), &mut body);
+        self.answer("application/json", body)
+    }
+}
+
+impl From<Interrupt> for ApiError {
+    fn from(interrupt: Interrupt) -> ApiError {
+        match interrupt {
+            Interrupt::Canceled => ApiError::Canceled,
+            Interrupt::TimedOut => ApiError::Timeout,
+            Interrupt::PoolBytes { .. } => ApiError::Unavailable(interrupt.to_string()),
+            Interrupt::QueryBytes { .. } | Interrupt::Samples { .. } => ApiError::Execution(interrupt.to_string()),
+        }
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> ApiError {
+        match error {
+            StorageError::Interrupted(interrupt) => interrupt.into(),
+            StorageError::Failed(detail) => ApiError::internal(detail),
+        }
+    }
+}
+
+impl From<EvalError> for ApiError {
+    fn from(error: EvalError) -> ApiError {
+        match error {
+            EvalError::Interrupted(interrupt) => interrupt.into(),
+            EvalError::Storage(detail) => ApiError::internal(detail),
+            EvalError::Invalid(what) => ApiError::Execution(what),
+        }
+    }
+}
+
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> ApiError {
+        crate::params::invalid("query", error)
+    }
+}
+
+impl From<UnsupportedMedia> for ApiError {
+    fn from(media: UnsupportedMedia) -> ApiError {
+        ApiError::Unsupported(media.to_string())
+    }
+}
+
+impl From<WireError> for ApiError {
+    fn from(error: WireError) -> ApiError {
+        match error {
+            WireError::TooLarge { .. } => ApiError::TooLarge(error.to_string()),
+            WireError::Snappy { .. } | WireError::Malformed { .. } | WireError::TooMany { .. } => {
+                ApiError::BadData(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<AppendError> for ApiError {
+    /// Nothing was acknowledged, and the same request may be sent again: duplicates are success.
+    fn from(error: AppendError) -> ApiError {
+        tracing::error!("write refused: {error}");
+        ApiError::Unavailable("the store cannot write now".to_owned())
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> ApiError {
+        match denied {
+            Denied::Missing | Denied::Invalid => ApiError::Unauthorized,
+            Denied::Project(_) | Denied::Scope(_) => ApiError::Forbidden(denied.to_string()),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The clockwork beside requests: the store's due work, and the tokens' changes.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::state::App;
+
+/// A revoked token must not work for longer than a second.
+const TOKENS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Lets the store do what is due, one round at a time; ends when dropped.
+pub(crate) async fn maintain(app: App) {
+    let mut ticks = ticks(app.config().limits.maintenance_interval);
+    loop {
+        ticks.tick().await;
+        let round = {
+            let app = app.clone();
+            tokio::task::spawn_blocking(move || app.store().maintain(crate::clock::now_ms())).await
+        };
+        let failure = match round {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        app.metrics().maintenance_failures.fetch_add(1, Relaxed);
+        tracing::error!("maintenance: {failure}");
+    }
+}
+
+/// Reads tokens again when another process has changed them; ends when dropped.
+pub(crate) async fn follow_tokens(app: App) {
+    let mut ticks = ticks(TOKENS_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let refreshed = {
+            let app = app.clone();
+            tokio::task::spawn_blocking(move || app.authority().refresh()).await
+        };
+        match refreshed {
+            Ok(Ok(true)) => tracing::debug!("tokens have changed"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::error!("read tokens: {error}"),
+            Err(panic) => tracing::error!("read tokens: {panic}"),
+        }
+    }
+}
+
+fn ticks(interval: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,39 @@
+//! The few answers that are pages and not data: the root, the probes, and what is not there.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::reply;
+use crate::state::App;
+
+const ROOT: &str = "<!doctype html>
+<meta charset=\"utf-8\">
+<title>Promenade</title>
+<h1>Promenade</h1>
+<p>A PromQL server for GPU-inference clouds. The Prometheus HTTP API is at <code>/api/v1/</code>; it needs a
+monitoring token, as <code>Authorization: Bearer TOKEN</code>.</p>
+";
+
+/// `/`: clients check a data source's URL by getting it.
+pub(crate) async fn root() -> Html<&'static str> {
+    Html(ROOT)
+}
+
+/// `/-/healthy`: the process answers.
+pub(crate) async fn healthy() -> Response {
+    reply::text("Promenade is Healthy.\n")
+}
+
+/// `/-/ready`: queries and writes are answered.
+pub(crate) async fn ready(State(app): State<App>) -> Response {
+    if app.store().is_ready() {
+        return reply::text("Promenade is Ready.\n");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "Service Unavailable\n").into_response()
+}
+
+/// Every path that is not in the table.
+pub(crate) async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}

@@ -1,0 +1,117 @@
+//! `/api/v1/query`, `/api/v1/query_range`, and the bare project path that is either of them.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use model::Timestamp;
+use promql::{Context, Query, Steps, TextLimits};
+
+use crate::answer::{self, Cost};
+use crate::auth::Granted;
+use crate::error::ApiError;
+use crate::params::{Params, invalid};
+use crate::state::App;
+use crate::{clock, pages, reply};
+
+/// Steps of a range query beyond the first: what a screen can show, and what clients compute their step by.
+const STEPS_MAX: i64 = 11_000;
+
+/// When to evaluate.
+enum When {
+    At(Timestamp),
+    Steps(Steps),
+}
+
+/// Answers at one time, now unless told.
+pub(crate) async fn instant(
+    State(app): State<App>,
+    Granted(grant): Granted,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let t = params.time("time")?.unwrap_or_else(clock::now_ms);
+    evaluate(&app, &grant, &params, When::At(t)).await
+}
+
+/// Answers at each step of a range.
+pub(crate) async fn range(
+    State(app): State<App>,
+    Granted(grant): Granted,
+    params: Params,
+) -> Result<Response, ApiError> {
+    evaluate(&app, &grant, &params, When::Steps(steps(&params)?)).await
+}
+
+/// The bare project path: a range query if it has any part of a range, an instant query if it has only an expression,
+/// and without one the page that clients get to check the URL.
+pub(crate) async fn base(
+    State(app): State<App>,
+    Granted(grant): Granted,
+    method: Method,
+    params: Params,
+) -> Result<Response, ApiError> {
+    if ["start", "end", "step"].into_iter().any(|name| params.get(name).is_some()) {
+        return evaluate(&app, &grant, &params, When::Steps(steps(&params)?)).await;
+    }
+    if params.get("query").is_none() && method != Method::POST {
+        return Ok(pages::root().await.into_response());
+    }
+    let t = params.time("time")?.unwrap_or_else(clock::now_ms);
+    evaluate(&app, &grant, &params, When::At(t)).await
+}
+
+fn steps(params: &Params) -> Result<Steps, ApiError> {
+    let start = params.required_time("start")?;
+    let end = params.required_time("end")?;
+    if end < start {
+        return Err(invalid("end", "end timestamp must not be before start time"));
+    }
+    let step_ms = params.duration_ms("step")?.ok_or_else(|| invalid("step", "cannot parse \"\" to a valid duration"))?;
+    if step_ms <= 0 {
+        return Err(invalid("step", "the step must be at least 1ms"));
+    }
+    if STEPS_MAX < (end - start) / step_ms {
+        return Err(ApiError::BadData(
+            "exceeded maximum resolution of 11,000 points per timeseries; use a larger step or a shorter range".to_owned(),
+        ));
+    }
+    Ok(Steps { start, end, step_ms })
+}
+
+async fn evaluate(
+    app: &App,
+    grant: &control::Grant,
+    params: &Params,
+    when: When,
+) -> Result<Response, ApiError> {
+    let limit = params.limit("limit")?;
+    let timeout = params.positive_duration_ms("timeout")?.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+    let lookback = app.config().limits.lookback.as_millis();
+    let lookback_ms = match params.positive_duration_ms("lookback_delta")? {
+        Some(ms) => ms,
+        None => i64::try_from(lookback).unwrap_or(i64::MAX),
+    };
+    let (text, wants_stats) = (params.query().to_owned(), params.get("stats").is_some());
+    let reader = app.store().reader(grant)?;
+    let asked = Instant::now();
+    let answer = app.queries().run(timeout, move |budget| {
+        let started = Instant::now();
+        let query = Query::parse(&text, &TextLimits::default())?;
+        let parsed = Instant::now();
+        let querier = reader.querier();
+        let ctx = Context { store: &querier, budget, lookback_ms };
+        let answer = match when {
+            When::At(t) => query.instant(t, &ctx)?,
+            When::Steps(steps) => query.range(steps, &ctx)?,
+        };
+        let cost = wants_stats.then(|| Cost {
+            queue: started - asked,
+            preparation: parsed - started,
+            evaluation: parsed.elapsed(),
+            samples: budget.samples(),
+        });
+        Ok(answer::encode(answer, limit, cost.as_ref()))
+    });
+    Ok(reply::json(answer.await?))
+}

@@ -1,0 +1,122 @@
+//! The one table of routes: which methods, which path, what is needed, and who answers.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use control::Action;
+use tower_http::compression::CompressionLayer;
+
+use crate::auth::{Need, authorize};
+use crate::metrics::observe;
+use crate::state::App;
+use crate::{absent, admin, cors, exposition, labels, metadata, pages, query, series, status, write};
+
+/// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
+pub(crate) const PROJECT_BASE: &str = "/v1alpha5/projects/{project_id}/metrics/timeseries";
+
+/// One line of the table, as far as it can be shown.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The methods answered; HEAD goes with GET.
+    pub methods: &'static [&'static str],
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// What a caller must have.
+    pub need: Need,
+}
+
+struct Entry {
+    route: Route,
+    handler: MethodRouter<App>,
+}
+
+/// Every route of the server, each at the root and again below the project's base.
+pub fn routes() -> impl Iterator<Item = Route> {
+    table().into_iter().map(|entry| entry.route)
+}
+
+const GET: &[&str] = &["GET"];
+const POST: &[&str] = &["POST"];
+const POST_PUT: &[&str] = &["POST", "PUT"];
+/// Reading endpoints take a form as well: expressions outgrow URLs, and some clients post to all of them.
+const READ: &[&str] = &["GET", "POST"];
+
+fn table() -> Vec<Entry> {
+    use Action::{Admin, Read, Write};
+    use Need::{Nothing, Operator, Token};
+    vec![
+        entry(GET, "/", Nothing, pages::root),
+        entry(GET, "/-/healthy", Nothing, pages::healthy),
+        entry(GET, "/-/ready", Nothing, pages::ready),
+        entry(GET, "/metrics", Operator(Read), exposition::show),
+        entry(POST, "/api/v1/write", Token(Write), write::write),
+        entry(POST, "/api/v1/push", Token(Write), write::write),
+        entry(READ, "/api/v1/query", Token(Read), query::instant),
+        entry(READ, "/api/v1/query_range", Token(Read), query::range),
+        entry(READ, "/api/v1/query-range", Token(Read), query::range),
+        entry(READ, "/api/v1/query_exemplars", Token(Read), absent::exemplars),
+        entry(READ, "/api/v1/labels", Token(Read), labels::names),
+        entry(READ, "/api/v1/label/{name}/values", Token(Read), labels::values),
+        entry(READ, "/api/v1/series", Token(Read), series::list),
+        entry(READ, "/api/v1/metadata", Token(Read), metadata::list),
+        entry(READ, "/api/v1/rules", Token(Read), absent::rules),
+        entry(READ, "/api/v1/alerts", Token(Read), absent::alerts),
+        entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
+        entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
+        entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),
+        entry(POST_PUT, "/api/v1/admin/tsdb/flush", Operator(Admin), admin::flush),
+    ]
+}
+
+fn entry<T: 'static>(
+    methods: &'static [&'static str],
+    path: &'static str,
+    need: Need,
+    handler: impl Handler<T, App>,
+) -> Entry {
+    let filter = methods.iter().map(|method| filter(method)).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);
+    Entry { route: Route { methods, path, need }, handler: on(filter, handler) }
+}
+
+fn filter(method: &str) -> MethodFilter {
+    match method {
+        "POST" => MethodFilter::POST,
+        "PUT" => MethodFilter::PUT,
+        _ => MethodFilter::GET,
+    }
+}
+
+/// The table as a service, with the layers that all routes share.
+pub(crate) fn router(app: &App) -> Router {
+    let mut router = Router::new();
+    for Entry { route, handler } in table() {
+        let guarded = guard(app, &route, handler);
+        let below = match route.path {
+            "/" => None,
+            path => Some(format!("{PROJECT_BASE}{path}")),
+        };
+        router = router.route(route.path, guarded.clone());
+        if let Some(below) = below {
+            router = router.route(&below, guarded);
+        }
+    }
+    let base = Entry {
+        route: Route { methods: READ, path: PROJECT_BASE, need: Need::Token(Action::Read) },
+        handler: on(MethodFilter::GET.or(MethodFilter::POST), query::base),
+    };
+    let base = guard(app, &base.route, base.handler);
+    router
+        .route(PROJECT_BASE, base)
+        .fallback(pages::not_found)
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(from_fn_with_state(app.clone(), cors::allow))
+        .with_state(app.clone())
+}
+
+/// Puts the checks and counts of one route around its handler.
+fn guard(app: &App, route: &Route, handler: MethodRouter<App>) -> MethodRouter<App> {
+    handler
+        .route_layer(from_fn_with_state((app.clone(), route.need), authorize))
+        .route_layer(from_fn_with_state((app.clone(), route.path), observe))
+}

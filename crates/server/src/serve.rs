@@ -1,0 +1,113 @@
+//! The server's life: bind, open the store behind the bound address, answer until told to stop, close.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use axum::Router;
+use control::{Authority, Control};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::error::ServeError;
+use crate::state::App;
+use crate::{listener, maintenance, routes};
+
+/// The file of projects and tokens inside the data directory.
+const CONTROL_FILE: &str = "control.db";
+
+/// Opens the projects and tokens of a data directory, making both if need be; a server may be running on it.
+pub fn open_control(data_dir: &Path) -> Result<Control, ServeError> {
+    disk::Dir::open(data_dir)?;
+    Ok(Control::open(&data_dir.join(CONTROL_FILE))?)
+}
+
+/// A server that has its address and is not answering yet.
+pub struct Server {
+    app: App,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Serves as `config` says until `shutdown` is ready.
+///
+/// Errors: settings, address or data directory that cannot be used. Whatever was acknowledged stays on disk.
+pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    Server::bind(config).await?.run(shutdown).await
+}
+
+impl Server {
+    /// Checks the settings, opens the tokens and listens; requests wait until [`Server::run`].
+    pub async fn bind(config: Config) -> Result<Server, ServeError> {
+        config.check()?;
+        disk::Dir::open(&config.data_dir)?;
+        let authority = if config.insecure_no_auth {
+            Authority::open_to_all()
+        } else {
+            Authority::open(&config.data_dir.join(CONTROL_FILE))?
+        };
+        let listen = |source| ServeError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        tracing::info!("listening on http://{address}");
+        Ok(Server { app: App::new(config, authority), listener, address })
+    }
+
+    /// The address listened on, with the port that the system chose for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The routes without connections: for tests that ask by the thousand.
+    pub fn router(&self) -> Router {
+        routes::router(&self.app)
+    }
+
+    /// Answers requests until `shutdown` is ready, then drains and closes.
+    ///
+    /// Until the store's log is replayed, queries and writes are answered 503.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Server { app, listener, .. } = self;
+        let (stop, stopped) = watch::channel(false);
+        let limits = app.config().limits.clone();
+        let router = routes::router(&app);
+        let connections = tokio::spawn(async move { listener::serve(listener, router, &limits, stopped).await });
+        let tokens = tokio::spawn(maintenance::follow_tokens(app.clone()));
+
+        let outcome = until_shutdown(&app, shutdown).await;
+        // The receivers are gone only if the connections' task has ended already.
+        let _ = stop.send(true);
+        if let Err(panic) = connections.await {
+            tracing::error!("connections: {panic}");
+        }
+        tokens.abort();
+        let patience = app.config().limits.drain_timeout;
+        let closing = tokio::task::spawn_blocking(move || app.store().close(patience));
+        if let Err(panic) = closing.await {
+            tracing::error!("close the store: {panic}");
+        }
+        outcome
+    }
+}
+
+/// Opens the store and keeps it in shape until `shutdown`, which also ends the wait for a long replay.
+async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    tokio::select! {
+        opened = open(app.clone()) => opened?,
+        () = shutdown.as_mut() => return Ok(()),
+    }
+    let ticks = tokio::spawn(maintenance::maintain(app.clone()));
+    shutdown.await;
+    ticks.abort();
+    Ok(())
+}
+
+/// Opens the store on a thread of its own.
+async fn open(app: App) -> Result<(), ServeError> {
+    let opened = tokio::task::spawn_blocking(move || app.store().open(app.config())).await;
+    opened.map_err(|panic| ServeError::System(std::io::Error::other(panic)))??;
+    tracing::info!("ready");
+    Ok(())
+}

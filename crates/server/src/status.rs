@@ -1,0 +1,68 @@
+//! `/api/v1/status/*`: what the server is and holds.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::error::ApiError;
+use crate::reply;
+use crate::state::App;
+
+/// The level of Prometheus' API that is served: clients choose by it what they ask for.
+const PROMETHEUS_LEVEL: &str = "3.5.0";
+const OWN_VERSION: &str = concat!("promenade-", env!("CARGO_PKG_VERSION"));
+
+/// `/api/v1/status/buildinfo`.
+///
+/// There is no `features` key, not even an empty one: Grafana takes a server that has it for Mimir.
+pub(crate) async fn buildinfo() -> Result<Response, ApiError> {
+    let data = json!({
+        "version": PROMETHEUS_LEVEL,
+        "revision": OWN_VERSION,
+        "branch": "promenade",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+    });
+    reply::small(&data)
+}
+
+/// `/api/v1/status/runtimeinfo`, without what only a Go program has.
+pub(crate) async fn runtimeinfo(State(app): State<App>) -> Result<Response, ApiError> {
+    let config = app.config();
+    let retention = config.retention.map_or_else(|| "forever".to_owned(), |r| format!("{}s", r.as_secs()));
+    let data = json!({
+        "startTime": rfc_3339(app.metrics().started),
+        "serverTime": rfc_3339(crate::clock::now_ms()),
+        "CWD": "",
+        "hostname": "",
+        "reloadConfigSuccess": true,
+        "lastConfigTime": rfc_3339(app.metrics().started),
+        "corruptionCount": app.store().damages()?.len(),
+        "storageRetention": retention,
+    });
+    reply::small(&data)
+}
+
+/// `/api/v1/status/tsdb`: the head's size. Which names are large is not counted yet; the lists are empty.
+pub(crate) async fn tsdb(State(app): State<App>) -> Result<Response, ApiError> {
+    let stats = app.store().stats()?;
+    let data = json!({
+        "headStats": {
+            "numSeries": stats.head_series,
+            "numLabelPairs": stats.head_label_pairs,
+            "chunkCount": stats.head_chunks,
+            "minTime": stats.head_mint.unwrap_or_default(),
+            "maxTime": stats.head_maxt.unwrap_or_default(),
+        },
+        "seriesCountByMetricName": [],
+        "labelValueCountByLabelName": [],
+        "memoryInBytesByLabelName": [],
+        "seriesCountByLabelValuePair": [],
+    });
+    reply::small(&data)
+}
+
+fn rfc_3339(ms: model::Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+}
