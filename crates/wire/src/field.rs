@@ -67,6 +67,13 @@ impl<'a> Cursor<'a> {
         self.buf.get(self.pos..).unwrap_or_default()
     }
 
+    /// Goes on by `n` bytes, which [`Cursor::rest`] was seen to hold.
+    #[inline]
+    pub(crate) fn advance(&mut self, n: usize) {
+        debug_assert!(n <= self.buf.len() - self.pos, "advanced beyond the message");
+        self.pos += n;
+    }
+
     /// A tag: a field number that is not zero and a wire type.
     #[inline]
     pub(crate) fn tag(&mut self) -> Option<u32> {

@@ -1,17 +1,25 @@
 //! The envelope around every answer of the Prometheus API.
 
-use super::push_string;
-use super::text::push_strings;
+use model::Value;
 
-/// Annotations of a kind that are shown; the rest is counted. Source: Prometheus `web/api/v1/api.go`.
-const ANNOTATIONS_SHOWN_MAX: usize = 10;
+use super::{encode_value, push_string, push_strings};
+
+/// Writes the answer to a query; which and how many annotations are shown is the caller's choice.
+pub fn encode_success(value: &Value, warnings: &[String], infos: &[String], into: &mut Vec<u8>) {
+    let data = |into: &mut Vec<u8>| {
+        into.push(b'{');
+        encode_value(value, into);
+        into.push(b'}');
+    };
+    push_success(data, warnings, infos, into);
+}
 
 /// Writes a success: `data` writes the value of that member, which is never `null`.
 pub fn push_success(data: impl FnOnce(&mut Vec<u8>), warnings: &[String], infos: &[String], into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"status\":\"success\",\"data\":");
     data(into);
-    push_annotations("warnings", "warning", warnings, into);
-    push_annotations("infos", "info", infos, into);
+    push_annotations("warnings", warnings, into);
+    push_annotations("infos", infos, into);
     into.push(b'}');
 }
 
@@ -24,39 +32,38 @@ pub fn push_error(kind: &str, message: &str, into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-fn push_annotations(member: &str, kind: &str, texts: &[String], into: &mut Vec<u8>) {
+fn push_annotations(member: &str, texts: &[String], into: &mut Vec<u8>) {
     if texts.is_empty() {
         return;
     }
     into.push(b',');
     push_string(member, into);
     into.push(b':');
-    let n_omitted = texts.len().saturating_sub(ANNOTATIONS_SHOWN_MAX);
-    let omitted = (n_omitted > 0).then(|| format!("{n_omitted} more {kind} annotations omitted"));
-    push_strings(texts.iter().take(ANNOTATIONS_SHOWN_MAX).chain(&omitted).map(String::as_str), into);
+    push_strings(texts.iter().map(String::as_str), into);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn success(warnings: &[String], infos: &[String]) -> String {
+    #[track_caller]
+    fn check(warnings: &[&str], infos: &[&str], expected: &str) {
+        let [warnings, infos] =
+            [warnings, infos].map(|texts| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
         let mut into = Vec::new();
-        push_success(|into| into.extend_from_slice(b"[]"), warnings, infos, &mut into);
-        String::from_utf8(into).unwrap()
+        encode_success(&Value::Scalar { t: 1000, v: 0.5 }, &warnings, &infos, &mut into);
+        let text = String::from_utf8(into).unwrap();
+        let data = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"0.5"]}"#;
+        assert_eq!(text, format!("{data}{expected}"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap();
     }
 
     #[test]
     fn annotations_follow_the_data_and_only_if_there_are_some() {
-        let texts: Vec<String> = (0..12).map(|i| format!("w{i}")).collect();
-        assert_eq!(success(&[], &[]), r#"{"status":"success","data":[]}"#);
-        assert_eq!(success(&texts[..1], &[]), r#"{"status":"success","data":[],"warnings":["w0"]}"#);
-        assert_eq!(success(&[], &texts[..1]), r#"{"status":"success","data":[],"infos":["w0"]}"#);
-        let both: serde_json::Value = serde_json::from_str(&success(&texts, &texts[..10])).unwrap();
-        let warnings = both["warnings"].as_array().unwrap();
-        assert_eq!(warnings.len(), 11);
-        assert_eq!(warnings[10], "2 more warning annotations omitted");
-        assert_eq!(both["infos"].as_array().unwrap().len(), 10);
+        check(&[], &[], "}");
+        check(&["w\n"], &[], r#","warnings":["w\n"]}"#);
+        check(&[], &["i"], r#","infos":["i"]}"#);
+        check(&["a", "b"], &["i"], r#","warnings":["a","b"],"infos":["i"]}"#);
     }
 
     #[test]

@@ -6,10 +6,10 @@ mod number;
 mod text;
 mod value;
 
-pub use envelope::{push_error, push_success};
+pub use envelope::{encode_success, push_error, push_success};
 pub use number::{push_number, push_timestamp};
 pub use text::{push_label_sets, push_labels, push_string, push_strings};
-pub use value::push_value;
+pub use value::encode_value;
 
 /// Writes `[`, the items with commas between them, and `]`.
 fn push_array<T>(items: impl IntoIterator<Item = T>, into: &mut Vec<u8>, mut push: impl FnMut(T, &mut Vec<u8>)) {

@@ -6,7 +6,7 @@ use super::histogram::push_histogram;
 use super::{push_array, push_labels, push_number, push_string, push_timestamp};
 
 /// Writes `"resultType":...,"result":...`, the two members that a query's `data` begins with.
-pub fn push_value(value: &Value, into: &mut Vec<u8>) {
+pub fn encode_value(value: &Value, into: &mut Vec<u8>) {
     let kind = match value {
         Value::Scalar { .. } => "scalar",
         Value::String { .. } => "string",
@@ -88,7 +88,7 @@ mod tests {
     #[track_caller]
     fn check(value: &Value, expected: &str) {
         let mut into = vec![b'{'];
-        push_value(value, &mut into);
+        encode_value(value, &mut into);
         into.push(b'}');
         let text = String::from_utf8(into).unwrap();
         assert_eq!(text, expected);

@@ -13,19 +13,23 @@ const VALUE: u32 = bytes_tag(2);
 const VALUE_BYTES_HARD_MAX: usize = 64 << 10;
 /// Bytes of a refused series that its error shows.
 const SHOWN_BYTES_MAX: usize = 300;
+/// Bytes of one name or value that it shows.
+const SHOWN_TEXT_BYTES_MAX: usize = 75;
 
 /// Whether `message` is a well-formed label; its text is not looked at.
-#[inline]
 pub(super) fn check_label(message: Cursor<'_>) -> Option<()> {
-    if is_plain(message.rest()) { Some(()) } else { read_label(message).map(drop) }
+    read_label(message).map(drop)
 }
 
-/// Whether `label` is a name and a value of less than 128 bytes each and nothing else, as nearly all labels are.
+/// The length of the label field in front, if it is a name and a value of less than 128 bytes together and nothing
+/// else. Nearly all labels are: without this, a series of ten took 95 ns to parse instead of 53.
 #[inline]
-fn is_plain(label: &[u8]) -> bool {
-    let [0x0a, name_len @ 0..0x80, rest @ ..] = label else { return false };
-    let Some([0x12, value_len @ 0..0x80, value @ ..]) = rest.get(usize::from(*name_len)..) else { return false };
-    value.len() == usize::from(*value_len)
+pub(super) fn plain_label_len(fields: &[u8]) -> Option<usize> {
+    let [0x0a, len @ 0..0x80, 0x0a, name_len, rest @ ..] = fields else { return None };
+    let name_len = usize::from(*name_len);
+    let [0x12, value_len] = rest.get(name_len..)?.first_chunk::<2>()? else { return None };
+    let len = usize::from(*len);
+    (name_len + usize::from(*value_len) + 4 == len && len + 2 <= fields.len()).then_some(len + 2)
 }
 
 fn read_label(mut message: Cursor<'_>) -> Option<(&[u8], &[u8])> {
@@ -64,7 +68,7 @@ pub(super) fn read_labels(raw: &[u8], limits: &LabelLimits, into: &mut LabelsBui
     }
     pairs.sort_unstable_by_key(|(name, _)| *name);
     if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(refused(LabelFault::Duplicate { name: twice[0].0.to_owned() }));
+        return Err(refused(LabelFault::Duplicate { name: cut(twice[0].0.as_bytes()) }));
     }
     if !pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
         return Err(refused(LabelFault::NoMetricName));
@@ -81,8 +85,7 @@ fn check_pair<'a>((name, value): (&'a [u8], &'a [u8]), limits: &LabelLimits) -> 
     }
     let value_bytes_max = limits.value_bytes_max.min(VALUE_BYTES_HARD_MAX);
     if value.len() > value_bytes_max {
-        let name = String::from_utf8_lossy(name).into_owned();
-        return Err(LabelFault::ValueTooLong { name, len: value.len(), limit: value_bytes_max });
+        return Err(LabelFault::ValueTooLong { name: cut(name), len: value.len(), limit: value_bytes_max });
     }
     let name = std::str::from_utf8(name).map_err(|_| LabelFault::NotUtf8)?;
     let value = std::str::from_utf8(value).map_err(|_| LabelFault::NotUtf8)?;
@@ -100,12 +103,13 @@ fn show(raw: &[u8]) -> String {
             text.push_str("...");
             break;
         }
-        let [name, value] = [name, value].map(|part| {
-            let shown = part.get(..SHOWN_BYTES_MAX / 4).unwrap_or(part);
-            String::from_utf8_lossy(shown).into_owned()
-        });
-        text.push_str(&format!("{name}={value:?}"));
+        text.push_str(&format!("{}={:?}", cut(name), cut(value)));
     }
     text.push('}');
     text
+}
+
+/// A name or value for a message: its first bytes, whatever they are.
+fn cut(text: &[u8]) -> String {
+    String::from_utf8_lossy(text.get(..SHOWN_TEXT_BYTES_MAX).unwrap_or(text)).into_owned()
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use model::{LabelsBuilder, Sample};
 
-use super::labels::{check_label, read_labels};
+use super::labels::{check_label, plain_label_len, read_labels};
 use super::metadata::{FamilyMetadata, check_metadata};
 use super::{BodyLimits, LabelLimits};
 use crate::field::{Cursor, bytes_tag, field_number, fixed64_tag, varint_tag};
@@ -134,9 +134,9 @@ impl<'a> WriteRequest<'a> {
     fn take_series(&mut self, message: Cursor<'a>) -> Option<()> {
         let first_sample = self.samples.len();
         let (mut n_exemplars, mut n_histograms) = (0, 0);
-        let mut labels = 0..0;
         let mut is_scattered = false;
         let mut cursor = message;
+        let mut labels = take_plain_labels(&mut cursor);
         while !cursor.is_at_end() {
             let start = cursor.pos();
             match cursor.tag()? {
@@ -266,6 +266,16 @@ impl<'a> TimeSeries<'a> {
     pub fn n_exemplars(&self) -> usize {
         self.extent.n_exemplars as usize
     }
+}
+
+/// Goes over the plain labels in front, where senders put them.
+#[inline]
+fn take_plain_labels(cursor: &mut Cursor<'_>) -> Range<usize> {
+    let start = cursor.pos();
+    while let Some(len) = plain_label_len(cursor.rest()) {
+        cursor.advance(len);
+    }
+    start..cursor.pos()
 }
 
 #[inline]
