@@ -62,8 +62,10 @@ const fn model(name: &'static str, slug: &'static str, gpus: usize, rate: f64, t
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]
 pub struct DemoOptions {
-    /// The number of the project: projects have different nodes and models.
+    /// The number of the project, from 0: it decides which models are served.
     pub project: u32,
+    /// Number of the project's first node, from 1.
+    pub first_node: u32,
     /// Nodes of the project, at least 1; each adds about 2,200 series.
     pub nodes: u32,
     /// Everything random follows from it.
@@ -87,7 +89,7 @@ impl DemoFleet {
         let specs = &MODELS[options.project as usize % MODELS.len()];
         let endpoints: Vec<Endpoint> = specs.iter().map(|spec| Endpoint::new(spec, options.nodes, &mut rng)).collect();
         let nodes = (0..options.nodes)
-            .map(|index| Node::new(options.project * options.nodes + index + 1, &endpoints, t, &mut rng))
+            .map(|index| Node::new(options.first_node + index, &endpoints, t, &mut rng))
             .collect();
         DemoFleet { nodes, endpoints, retired: Vec::new(), rng }
     }

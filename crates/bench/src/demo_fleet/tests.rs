@@ -34,7 +34,7 @@ fn run(options: DemoOptions, scrapes: i64) -> BTreeMap<String, Vec<(Timestamp, u
     all
 }
 
-const ONE_NODE: DemoOptions = DemoOptions { project: 0, nodes: 1, seed: 7 };
+const ONE_NODE: DemoOptions = DemoOptions { project: 0, first_node: 1, nodes: 1, seed: 7 };
 
 #[test]
 fn one_seed_is_one_fleet() {
