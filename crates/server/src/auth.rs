@@ -9,6 +9,7 @@ use axum::response::Response;
 use control::{Access, Action, Denied, Grant};
 use model::ProjectId;
 
+use crate::body;
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -48,8 +49,13 @@ pub(crate) async fn authorize(
     let path = path.map_err(|error| ApiError::BadData(error.to_string()))?;
     if need != Need::Nothing {
         let project = path.iter().find(|(name, _)| *name == PROJECT_PARAM).map(|(_, id)| id);
-        let grant = grant(&app, request.headers(), need, project)?;
-        request.extensions_mut().insert(grant);
+        match grant(&app, request.headers(), need, project) {
+            Ok(grant) => drop(request.extensions_mut().insert(grant)),
+            Err(refusal) => {
+                body::discard(request.into_body()).await;
+                return Err(refusal);
+            }
+        }
     }
     Ok(next.run(request).await)
 }

@@ -33,6 +33,28 @@ pub(crate) async fn read(
     }
 }
 
+/// Bytes of a refused request that are read and thrown away: most writes are smaller.
+const DISCARDED_BYTES_MAX: usize = 4 << 20;
+/// Time spent on that.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Reads the body of a request that is refused anyway, within bounds.
+///
+/// Q: Why? A: closing a connection with unread bytes resets it, and a client still sending then never sees the answer.
+pub(crate) async fn discard(mut body: Body) {
+    let discarding = async {
+        let mut n = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            n += frame.data_ref().map_or(0, Bytes::len);
+            if DISCARDED_BYTES_MAX < n {
+                return;
+            }
+        }
+    };
+    // Out of time is as good as out of bytes.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, discarding).await;
+}
+
 async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     // Most bodies arrive as one frame, which is handed on without a copy.
     let mut first = Bytes::new();

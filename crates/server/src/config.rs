@@ -91,6 +91,7 @@ macro_rules! limits {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
+const MILLIS_10: Duration = Duration::from_millis(10);
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -103,9 +104,9 @@ limits! {
     /// Header lines of a request, then 431.
     headers_max: usize = 100, 16 => 1000;
     /// Time for a whole request head, and for which a connection may idle before its next one.
-    head_timeout: Duration = secs(60), secs(1) => secs(600);
+    head_timeout: Duration = secs(60), MILLIS_10 => secs(600);
     /// Time for a whole request body, then 408.
-    body_timeout: Duration = secs(30), secs(1) => secs(600);
+    body_timeout: Duration = secs(30), MILLIS_10 => secs(600);
     /// Bytes of a form body, then 413.
     form_bytes_max: usize = 10 * MIB, 64 * KIB => 64 * MIB;
     /// Bytes of a write body, both as sent and decompressed, then 413.
@@ -115,7 +116,7 @@ limits! {
     /// Writes worked on at once; further ones wait. More than CPUs, because most of a write is waiting for the disk.
     writes_max: usize = 64, 1 => 512;
     /// Time a query may take, waiting for its turn included; `timeout=` only lowers it.
-    query_timeout: Duration = secs(120), Duration::from_millis(10) => secs(3600);
+    query_timeout: Duration = secs(120), MILLIS_10 => secs(3600);
     /// Queries worked on at once; 0 means two for each CPU. Further ones wait until their deadline.
     queries_max: usize = 0, 0 => 256;
     /// Bytes one query may hold.
@@ -127,9 +128,9 @@ limits! {
     /// How far back an instant selector looks for a sample, unless `lookback_delta=` says otherwise.
     lookback: Duration = secs(300), secs(1) => secs(86_400);
     /// Time for requests in progress to end when the server stops.
-    drain_timeout: Duration = secs(10), Duration::from_millis(10) => secs(600);
+    drain_timeout: Duration = secs(10), MILLIS_10 => secs(600);
     /// How often due work of the store is looked for.
-    maintenance_interval: Duration = secs(15), Duration::from_millis(10) => secs(300);
+    maintenance_interval: Duration = secs(15), MILLIS_10 => secs(300);
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Connections: accepts them up to a bound, serves HTTP/1.1 on each, and drains them when the server stops.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::config::Limits;
-use crate::paths;
 
 /// Pause after a failed accept: out of file descriptors, say, which passes when connections end.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -82,9 +80,7 @@ async fn connection(stream: TcpStream, builder: http1::Builder, router: Router, 
         tracing::debug!("set TCP_NODELAY: {error}");
     }
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let request = paths::normalise(request.map(Body::new));
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        router.clone().oneshot(request.map(Body::new))
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

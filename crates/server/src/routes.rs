@@ -5,12 +5,13 @@ use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use control::Action;
+use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
 
 use crate::auth::{Need, authorize};
 use crate::metrics::observe;
 use crate::state::App;
-use crate::{absent, admin, cors, exposition, labels, metadata, pages, query, series, status, write};
+use crate::{absent, admin, cors, exposition, labels, metadata, pages, paths, query, series, status, write};
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
 pub(crate) const PROJECT_BASE: &str = "/v1alpha5/projects/{project_id}/metrics/timeseries";
@@ -106,12 +107,14 @@ pub(crate) fn router(app: &App) -> Router {
         handler: on(MethodFilter::GET.or(MethodFilter::POST), query::base),
     };
     let base = guard(app, &base.route, base.handler);
-    router
+    let table = router
         .route(PROJECT_BASE, base)
         .fallback(pages::not_found)
         .layer(CompressionLayer::new().gzip(true))
         .layer(from_fn_with_state(app.clone(), cors::allow))
-        .with_state(app.clone())
+        .with_state(app.clone());
+    // A layer would see the path when the route is chosen already; a fallback comes before the choice.
+    Router::new().fallback_service(table.map_request(paths::normalise))
 }
 
 /// Puts the checks and counts of one route around its handler.

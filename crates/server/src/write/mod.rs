@@ -80,32 +80,51 @@ impl WritePool {
 /// Handles a write. Its errors are text: senders log the first bytes of the answer as they are.
 pub(crate) async fn write(State(app): State<App>, Granted(grant): Granted, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match receive(&app, &grant, &head.headers, body).await {
+    let stored = match Admitted::new(&app, &grant, &head.headers) {
+        Ok(admitted) => admitted.store(&app, &head.headers, body).await,
+        Err(refusal) => {
+            body::discard(body).await;
+            Err(refusal)
+        }
+    };
+    match stored {
         Ok(refusals) if refusals.is_empty() => StatusCode::NO_CONTENT.into_response(),
         Ok(refusals) => ApiError::BadData(refusals.to_string()).into_text(),
         Err(error) => error.into_text(),
     }
 }
 
-async fn receive(app: &App, grant: &Grant, headers: &HeaderMap, body: Body) -> Result<Refusals, ApiError> {
-    check_media(headers)?;
-    // Asked before the body is read: a sender keeps what is refused here and comes back.
-    let writer = app.store().writer(grant)?;
-    let pool = app.writes();
-    let limits = &app.config().limits;
-    let account = pool.account();
-    let declared = body::declared_len(headers).and_then(|len| usize::try_from(len).ok());
-    charge(&account, declared.unwrap_or(limits.write_bytes_max).min(limits.write_bytes_max))?;
-    let body = body::read(body, headers, limits.write_bytes_max, limits.body_timeout).await?;
+/// A write whose head is acceptable and whose body there is room for.
+struct Admitted {
+    writer: Writer,
+    account: Budget,
+}
 
-    let turn = pool.turns.clone().acquire_owned().await.map_err(ApiError::internal)?;
-    let app = app.clone();
-    let stored = tokio::task::spawn_blocking(move || {
-        let refusals = store(&app, &writer, &body, &account);
-        drop(turn);
-        refusals
-    });
-    stored.await.map_err(|panic| ApiError::internal(format!("write ended by a bug: {panic}")))?
+impl Admitted {
+    /// Decides before the body is read: a sender keeps what is refused here and comes back.
+    fn new(app: &App, grant: &Grant, headers: &HeaderMap) -> Result<Admitted, ApiError> {
+        check_media(headers)?;
+        let writer = app.store().writer(grant)?;
+        let account = app.writes().account();
+        let most = app.config().limits.write_bytes_max;
+        let declared = body::declared_len(headers).and_then(|len| usize::try_from(len).ok());
+        charge(&account, declared.unwrap_or(most).min(most))?;
+        Ok(Admitted { writer, account })
+    }
+
+    /// Reads the body and stores it on a blocking thread.
+    async fn store(self, app: &App, headers: &HeaderMap, body: Body) -> Result<Refusals, ApiError> {
+        let limits = &app.config().limits;
+        let body = body::read(body, headers, limits.write_bytes_max, limits.body_timeout).await?;
+        let turn = app.writes().turns.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        let app = app.clone();
+        let stored = tokio::task::spawn_blocking(move || {
+            let refusals = store(&app, &self.writer, &body, &self.account);
+            drop(turn);
+            refusals
+        });
+        stored.await.map_err(|panic| ApiError::internal(format!("write ended by a bug: {panic}")))?
+    }
 }
 
 fn check_media(headers: &HeaderMap) -> Result<(), ApiError> {
