@@ -1,9 +1,9 @@
-//! Native histograms as scripts write them: `{{schema:0 sum:5 count:4 buckets:[1 2 1]}}`; parsing, sums, comparison.
+//! Native histograms as scripts write them: `{{schema:0 sum:5 count:4 buckets:[1 2 1]}}`; parsing, steps, comparison.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use model::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
+use model::{Histogram, ResetHint, Span};
 
 use crate::compare::almost_equal;
 use crate::cursor::Cursor;
@@ -93,78 +93,28 @@ fn one_span(offset: i32, buckets: &[f64]) -> Result<Vec<Span>, String> {
     Ok(if length == 0 { Vec::new() } else { vec![Span { offset, length }] })
 }
 
-/// The histogram with every count and the sum negated.
-pub(crate) fn negated(mut histogram: Histogram) -> Histogram {
-    for v in [&mut histogram.count, &mut histogram.sum, &mut histogram.zero_count] {
-        *v = -*v;
+/// The histogram `base` becomes by one more `step`, added or subtracted, at the resolution of `base`.
+pub(crate) fn stepped(base: &Histogram, step: &Histogram, added: bool) -> Result<Histogram, String> {
+    if base.schema > step.schema {
+        return Err(format!("a histogram of schema {} cannot change by one of schema {}", base.schema, step.schema));
     }
-    for v in histogram.positive_buckets.iter_mut().chain(&mut histogram.negative_buckets) {
-        *v = -*v;
-    }
-    histogram
+    let mut result = base.clone();
+    let done = if added { result.add(step) } else { result.subtract(step) };
+    done.map_err(|error| error.to_string())?;
+    Ok(result)
 }
 
-/// The sum of `base` and `step`, at the resolution of `base`.
-pub(crate) fn sum(base: &Histogram, step: &Histogram) -> Result<Histogram, String> {
-    let custom = [base.schema, step.schema].contains(&CUSTOM_BUCKETS_SCHEMA);
-    if base.schema > step.schema || (custom && base.schema != step.schema) {
-        return Err(format!("a histogram of schema {} cannot grow by one of schema {}", base.schema, step.schema));
-    }
-    if base.zero_threshold != step.zero_threshold || base.custom_bounds != step.custom_bounds {
-        return Err("a histogram cannot grow by one with other bounds".to_owned());
-    }
-    let coarser = if custom { 0 } else { step.schema - base.schema };
-    let add = |spans: &[Span], buckets: &[f64], step_spans: &[Span], step_buckets: &[f64]| {
-        let mut all = by_index(spans, buckets, 0);
-        for (idx, count) in by_index(step_spans, step_buckets, coarser) {
-            *all.entry(idx).or_default() += count;
-        }
-        from_index(&all)
-    };
-    let (positive_spans, positive_buckets) =
-        add(&base.positive_spans, &base.positive_buckets, &step.positive_spans, &step.positive_buckets)?;
-    let (negative_spans, negative_buckets) =
-        add(&base.negative_spans, &base.negative_buckets, &step.negative_spans, &step.negative_buckets)?;
-    Ok(Histogram {
-        count: base.count + step.count,
-        sum: base.sum + step.sum,
-        zero_count: base.zero_count + step.zero_count,
-        positive_spans,
-        positive_buckets,
-        negative_spans,
-        negative_buckets,
-        ..base.clone()
-    })
-}
-
-/// Bucket counts by absolute index, merged `coarser` times by two; a bucket's index is that of its upper bound.
-fn by_index(spans: &[Span], buckets: &[f64], coarser: i32) -> Buckets {
+/// Bucket counts by absolute index; a bucket's index is that of its upper bound.
+fn by_index(spans: &[Span], buckets: &[f64]) -> Buckets {
     let (mut all, mut idx, mut counts) = (Buckets::new(), 0i64, buckets.iter());
     for span in spans {
         idx += i64::from(span.offset);
         for count in counts.by_ref().take(span.length as usize) {
-            *all.entry(((idx - 1) >> coarser) + 1).or_default() += count;
+            all.insert(idx, *count);
             idx += 1;
         }
     }
     all
-}
-
-/// Spans and counts of the buckets that are not empty.
-fn from_index(all: &Buckets) -> Result<(Vec<Span>, Vec<f64>), String> {
-    let (mut spans, mut buckets, mut next): (Vec<Span>, Vec<f64>, i64) = Default::default();
-    for (&idx, &count) in all.iter().filter(|(_, count)| **count != 0.0) {
-        match spans.last_mut() {
-            Some(span) if idx == next => span.length += 1,
-            _ => {
-                let offset = i32::try_from(idx - next).map_err(|_| "a histogram's buckets lie too far apart")?;
-                spans.push(Span { offset, length: 1 });
-            }
-        }
-        buckets.push(count);
-        next = idx + 1;
-    }
-    Ok((spans, buckets))
 }
 
 /// The reset hint that a store knows of a histogram after `previous`: never more than that there was no reset.
@@ -185,24 +135,11 @@ pub(crate) fn stored_hint(previous: Option<&Histogram>, histogram: &Histogram) -
 
 /// Whether a counter can have grown from `previous` to `histogram` within one chunk.
 fn continues(previous: &Histogram, histogram: &Histogram) -> bool {
-    let grew = |before: Buckets, after: &Buckets| {
-        before.into_iter().all(|(idx, count)| after.get(&idx).copied().unwrap_or_default() >= count)
-    };
     previous.reset_hint != ResetHint::Gauge
         && !model::is_stale(previous.sum)
         && previous.schema == histogram.schema
         && previous.zero_threshold == histogram.zero_threshold
-        && previous.custom_bounds == histogram.custom_bounds
-        && previous.count <= histogram.count
-        && previous.zero_count <= histogram.zero_count
-        && grew(
-            by_index(&previous.positive_spans, &previous.positive_buckets, 0),
-            &by_index(&histogram.positive_spans, &histogram.positive_buckets, 0),
-        )
-        && grew(
-            by_index(&previous.negative_spans, &previous.negative_buckets, 0),
-            &by_index(&histogram.negative_spans, &histogram.negative_buckets, 0),
-        )
+        && !histogram.detect_reset(previous)
 }
 
 /// Whether two histograms are the same but for empty buckets and the last digits of their floats.
@@ -220,12 +157,12 @@ pub(crate) fn same(expected: &Histogram, got: &Histogram, compare_hint: bool) ->
         && expected.custom_bounds == got.custom_bounds
         && (!compare_hint || expected.reset_hint == got.reset_hint)
         && same_buckets(
-            by_index(&expected.positive_spans, &expected.positive_buckets, 0),
-            by_index(&got.positive_spans, &got.positive_buckets, 0),
+            by_index(&expected.positive_spans, &expected.positive_buckets),
+            by_index(&got.positive_spans, &got.positive_buckets),
         )
         && same_buckets(
-            by_index(&expected.negative_spans, &expected.negative_buckets, 0),
-            by_index(&got.negative_spans, &got.negative_buckets, 0),
+            by_index(&expected.negative_spans, &expected.negative_buckets),
+            by_index(&got.negative_spans, &got.negative_buckets),
         )
 }
 
@@ -245,7 +182,7 @@ pub(crate) fn print(histogram: &Histogram) -> String {
         ("", &histogram.positive_spans, &histogram.positive_buckets),
         ("n_", &histogram.negative_spans, &histogram.negative_buckets),
     ] {
-        let all = by_index(spans, buckets, 0);
+        let all = by_index(spans, buckets);
         if let (Some((&first, _)), Some((&last, _))) = (all.first_key_value(), all.last_key_value()) {
             let dense: Vec<_> = (first..=last).map(|idx| all.get(&idx).copied().unwrap_or_default()).collect();
             let _ = write!(text, " {prefix}offset:{first} {prefix}buckets:{}", list(&dense));
@@ -282,11 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_reduces_the_finer_side() {
+    fn a_step_is_taken_at_the_resolution_of_the_base() {
         let coarse = read("{{schema:0 count:2 sum:1 buckets:[1 1]}}");
         let fine = read("{{schema:1 count:4 sum:2 buckets:[1 1 1 1]}}");
-        assert_eq!(print(&sum(&coarse, &fine).unwrap()), "{{schema:0 count:6 sum:3 offset:0 buckets:[2 3 1]}}");
-        assert!(sum(&fine, &coarse).is_err());
+        assert_eq!(
+            print(&stepped(&coarse, &fine, true).unwrap()),
+            "{{schema:0 count:6 sum:3 offset:0 buckets:[2 3 1]}}"
+        );
+        assert_eq!(
+            print(&stepped(&coarse, &coarse, false).unwrap()),
+            "{{schema:0 count:0 sum:0 offset:0 buckets:[0 0]}}"
+        );
+        assert!(stepped(&fine, &coarse, true).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod store;
 
 pub use error::ScriptError;
 pub use expectation::{Annotations, Expectation, Outcome, TextMatch};
-pub use run::{Failure, Report, run};
+pub use run::{Failure, Names, Report, run};
 pub use script::{Command, Eval, Load, Script, StepGrid, When};
 pub use series::{SeriesLine, Slot};
 pub use store::{MemoryStore, SampleConflict};

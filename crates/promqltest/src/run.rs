@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use model::{Budget, Value};
-use promql::{Answer, Context, Query, Steps, TextLimits, ValueType};
+use promql::{Answer, Context, Query, Steps, TextLimits};
 
 use crate::classic;
 use crate::compare::{column_at, compare};
@@ -47,10 +47,19 @@ impl Report {
     }
 }
 
+/// When an expression loses the metric names of its series; tests of Prometheus itself are written for the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As soon as a value is no longer what the name says.
+    DroppedAtOnce,
+    /// At the end, so that functions of labels still see them: the feature `promql-delayed-name-removal`.
+    DroppedLate,
+}
+
 /// Runs all commands of `script`.
 ///
 /// Errors: series that cannot be loaded. A wrong answer, an error or a panic of the engine is a failure of its evaluation.
-pub fn run(script: &Script) -> Result<Report, ScriptError> {
+pub fn run(script: &Script, names: Names) -> Result<Report, ScriptError> {
     let mut store = MemoryStore::default();
     let mut report = Report::default();
     for command in &script.commands {
@@ -61,7 +70,7 @@ pub fn run(script: &Script) -> Result<Report, ScriptError> {
             }
             Command::Eval(eval) => {
                 report.evals += 1;
-                let checked = catch_unwind(AssertUnwindSafe(|| check(&store, eval)));
+                let checked = catch_unwind(AssertUnwindSafe(|| check(&store, eval, names)));
                 if let Err(why) = checked.unwrap_or_else(|_| Err("the engine panicked".to_owned())) {
                     report.failures.push(Failure { line: eval.line, expr: eval.expr.clone(), why });
                 }
@@ -93,8 +102,8 @@ fn load_into(store: &mut MemoryStore, load: &Load) -> Result<(), String> {
 }
 
 /// Evaluates and compares, an instant vector or scalar a second time as one step of a range query.
-fn check(store: &MemoryStore, eval: &Eval) -> Result<(), String> {
-    let answer = match (evaluate(store, &eval.expr, eval.when), &eval.expected.outcome) {
+fn check(store: &MemoryStore, eval: &Eval, names: Names) -> Result<(), String> {
+    let answer = match (evaluate(store, eval, eval.when, names), &eval.expected.outcome) {
         (Ok(answer), Outcome::Fail(text)) => {
             return Err(format!("expected an error {text}, got {:?}", answer.value));
         }
@@ -113,16 +122,16 @@ fn check(store: &MemoryStore, eval: &Eval) -> Result<(), String> {
     compare(&expected.outcome, expected.ordered, grid, &answer.value)?;
     match (at, &expected.outcome) {
         (Some(t), Outcome::Scalar(_) | Outcome::Series(_)) if !means_otherwise_in_range(&eval.expr) => {
-            check_as_step(store, eval, t).map_err(|why| format!("as a step of a range query: {why}"))
+            check_as_step(store, eval, t, names).map_err(|why| format!("as a step of a range query: {why}"))
         }
         _ => Ok(()),
     }
 }
 
 /// Evaluates a range query around `t` and compares its step at `t`.
-fn check_as_step(store: &MemoryStore, eval: &Eval, t: i64) -> Result<(), String> {
+fn check_as_step(store: &MemoryStore, eval: &Eval, t: i64, names: Names) -> Result<(), String> {
     let around = StepGrid { start: t - AROUND_MS, end: t + AROUND_MS, step_ms: AROUND_MS };
-    let Value::Matrix(series) = evaluate(store, &eval.expr, When::Range(around))?.value else {
+    let Value::Matrix(series) = evaluate(store, eval, When::Range(around), names)?.value else {
         return Err("expected a matrix".to_owned());
     };
     if eval.expected.ordered {
@@ -143,18 +152,16 @@ fn means_otherwise_in_range(expr: &str) -> bool {
     RANGE_CALLS.iter().any(|call| expr.contains(call))
 }
 
-fn evaluate(store: &MemoryStore, expr: &str, when: When) -> Result<Answer, String> {
-    let query = Query::parse(expr, &TextLimits::default()).map_err(|error| error.to_string())?;
+fn evaluate(store: &MemoryStore, eval: &Eval, when: When, names: Names) -> Result<Answer, String> {
+    let mut query = Query::parse(&eval.expr, &TextLimits::default()).map_err(|error| error.to_string())?;
+    if names == Names::DroppedLate {
+        query = query.with_late_names();
+    }
     let budget = Budget::unlimited();
     let ctx = Context { store, budget: &budget, lookback_ms: LOOKBACK_MS };
     let answer = match when {
         When::Instant(t) => query.instant(t, &ctx),
-        When::Range(StepGrid { start, end, step_ms }) => {
-            if !matches!(query.value_type(), ValueType::Scalar | ValueType::Vector) {
-                return Err("a range query needs a scalar or an instant vector".to_owned());
-            }
-            query.range(Steps { start, end, step_ms }, &ctx)
-        }
+        When::Range(StepGrid { start, end, step_ms }) => query.range(Steps { start, end, step_ms }, &ctx),
     };
     answer.map_err(|error| error.to_string())
 }
@@ -166,7 +173,7 @@ mod tests {
     /// Passed, total and the lines that failed.
     #[track_caller]
     fn check(text: &str, passed: usize, failed: &[usize]) {
-        let report = run(&Script::parse(text).unwrap()).unwrap();
+        let report = run(&Script::parse(text).unwrap(), Names::DroppedAtOnce).unwrap();
         assert_eq!(report.failures.iter().map(|f| f.line).collect::<Vec<_>>(), failed, "{:?}", report.failures);
         assert_eq!(report.passed(), passed);
     }
@@ -197,6 +204,6 @@ mod tests {
     #[test]
     fn series_that_contradict_each_other_are_an_error() {
         let script = Script::parse("load 30s\n  up 1\n\nload 1m\n  up 2\n").unwrap();
-        assert_eq!(run(&script).unwrap_err().line, 4);
+        assert_eq!(run(&script, Names::DroppedAtOnce).unwrap_err().line, 4);
     }
 }

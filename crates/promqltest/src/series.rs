@@ -118,15 +118,13 @@ fn item(cursor: &mut Cursor<'_>, slots: &mut Vec<Slot>) -> Result<(), String> {
 /// Reads `{{...}}`, `{{...}}xN` or `{{...}}+{{...}}xN`.
 fn histograms(cursor: &mut Cursor<'_>, slots: &mut Vec<Slot>) -> Result<(), String> {
     let (base, mut hint_given) = histogram::parse(cursor)?;
-    let step = match cursor.peek() {
-        Some(sign @ ('+' | '-')) => {
-            cursor.eat(if sign == '+' { "+" } else { "-" });
-            let (step, hint) = histogram::parse(cursor)?;
-            hint_given = hint;
-            Some(if sign == '+' { step } else { histogram::negated(step) })
-        }
-        _ => None,
-    };
+    let mut step = None;
+    if let Some(sign @ ('+' | '-')) = cursor.peek() {
+        cursor.eat(if sign == '+' { "+" } else { "-" });
+        let (histogram, hint) = histogram::parse(cursor)?;
+        hint_given = hint;
+        step = Some((histogram, sign == '+'));
+    }
     let n = match (cursor.eat("x"), &step) {
         (true, _) => cursor.count(REPEAT_MAX)?,
         (false, None) => 0,
@@ -135,8 +133,8 @@ fn histograms(cursor: &mut Cursor<'_>, slots: &mut Vec<Slot>) -> Result<(), Stri
     let mut current = Arc::new(base);
     slots.push(Slot::Histogram { histogram: current.clone(), hint_given });
     for _ in 0..n {
-        if let Some(step) = &step {
-            current = Arc::new(histogram::sum(&current, step)?);
+        if let Some((step, added)) = &step {
+            current = Arc::new(histogram::stepped(&current, step, *added)?);
         }
         slots.push(Slot::Histogram { histogram: current.clone(), hint_given });
     }

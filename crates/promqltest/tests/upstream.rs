@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use promqltest::{Report, Script, run};
+use promqltest::{Names, Report, Script, run};
 
 /// The evaluations that must pass in each file, in percent of all; raise one as the engine completes, never lower it.
 const REQUIRED_PERCENT: &[(&str, usize)] = &[
@@ -75,7 +75,7 @@ fn table(dir: &Path) -> std::io::Result<(String, bool)> {
 /// Runs one script and adds its failures as `file:line: expression`, then what went wrong.
 fn run_file(path: &Path, failures: &mut String) -> std::io::Result<Report> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match Script::parse(&std::fs::read_to_string(path)?).and_then(|script| run(&script)) {
+    match Script::parse(&std::fs::read_to_string(path)?).and_then(|script| run(&script, Names::DroppedLate)) {
         Ok(report) => {
             for failure in &report.failures {
                 let _ = writeln!(failures, "{name}:{}: {}\n    {}", failure.line, failure.expr, failure.why);
