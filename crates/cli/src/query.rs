@@ -61,10 +61,8 @@ fn seconds(ms: i64) -> String {
 }
 
 async fn post(url: &str, form: String, token: Option<String>) -> anyhow::Result<(reqwest::StatusCode, String)> {
-    let mut request = reqwest::Client::new()
-        .post(url)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form);
+    let mut request =
+        reqwest::Client::new().post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }

@@ -13,7 +13,8 @@ pub(crate) fn create(args: CreateTokenArgs) -> anyhow::Result<()> {
         None => Access::Operator,
     };
     let now = server::now_ms();
-    let expires_ms = args.expires.0.map(|valid| now.saturating_add(i64::try_from(valid.as_millis()).unwrap_or(i64::MAX)));
+    let expires_ms =
+        args.expires.0.map(|valid| now.saturating_add(i64::try_from(valid.as_millis()).unwrap_or(i64::MAX)));
     let scopes = args.scope.into_iter().reduce(Scopes::union).unwrap_or(Scopes::WRITE_READ);
     let note = format!(
         "monitoring token for {}, scopes {scopes}, valid until {}; keep it now, it is not shown again",
@@ -36,7 +37,7 @@ pub(crate) fn list(data: &DataDir) -> anyhow::Result<()> {
 
 /// Revokes a token.
 pub(crate) fn revoke(args: &RevokeTokenArgs) -> anyhow::Result<()> {
-    let mut control = server::open_control(&args.data.data_dir)?;
+    let control = server::open_control(&args.data.data_dir)?;
     let token = control.revoke_token(&args.token, server::now_ms())?;
     print::note(&format!("token {} for {} is revoked", token.key_id, reach(&token.access)));
     Ok(())

@@ -106,10 +106,9 @@ impl ApiError {
     /// The `errorType` of Prometheus' envelope.
     fn kind(&self) -> &'static str {
         match self {
-            ApiError::BadData(_)
-            | ApiError::BodyTimeout(_)
-            | ApiError::TooLarge(_)
-            | ApiError::Unsupported(_) => "bad_data",
+            ApiError::BadData(_) | ApiError::BodyTimeout(_) | ApiError::TooLarge(_) | ApiError::Unsupported(_) => {
+                "bad_data"
+            }
             ApiError::Unauthorized => "unauthorized",
             ApiError::Forbidden(_) => "forbidden",
             ApiError::NotFound(_) => "not_found",

@@ -34,4 +34,4 @@ pub use clock::now_ms;
 pub use config::{Config, Limits, OUT_OF_ORDER_WINDOW_MAX, RETENTION_MIN};
 pub use error::ServeError;
 pub use routes::{Route, routes};
-pub use serve::{Server, open_control, serve};
+pub use serve::{Server, control_path, open_control, serve};

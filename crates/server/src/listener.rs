@@ -79,9 +79,8 @@ async fn connection(stream: TcpStream, builder: http1::Builder, router: Router, 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("set TCP_NODELAY: {error}");
     }
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        router.clone().oneshot(request.map(Body::new))
-    });
+    let service =
+        hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -60,11 +60,7 @@ impl Metrics {
 /// The layer around every route: counts the answer and how long it took to make.
 ///
 /// A request whose client left is counted too, as status 499: its future is dropped before it has an answer.
-pub(crate) async fn observe(
-    State((app, route)): State<(App, &'static str)>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn observe(State((app, route)): State<(App, &'static str)>, request: Request, next: Next) -> Response {
     let mut pending = Pending { app, route, start: Instant::now(), status: client_closed_request() };
     let response = next.run(request).await;
     pending.status = response.status();

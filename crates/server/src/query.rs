@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use model::Timestamp;
-use promql::{Context, Query, Steps, TextLimits};
+use promql::{Context, Query, Steps, TextLimits, ValueType};
 
 use crate::answer::{self, Cost};
 use crate::auth::Granted;
@@ -67,24 +67,21 @@ fn steps(params: &Params) -> Result<Steps, ApiError> {
     if end < start {
         return Err(invalid("end", "end timestamp must not be before start time"));
     }
-    let step_ms = params.duration_ms("step")?.ok_or_else(|| invalid("step", "cannot parse \"\" to a valid duration"))?;
+    let step_ms =
+        params.duration_ms("step")?.ok_or_else(|| invalid("step", "cannot parse \"\" to a valid duration"))?;
     if step_ms <= 0 {
         return Err(invalid("step", "the step must be at least 1ms"));
     }
     if STEPS_MAX < (end - start) / step_ms {
         return Err(ApiError::BadData(
-            "exceeded maximum resolution of 11,000 points per timeseries; use a larger step or a shorter range".to_owned(),
+            "exceeded maximum resolution of 11,000 points per timeseries; use a larger step or a shorter range"
+                .to_owned(),
         ));
     }
     Ok(Steps { start, end, step_ms })
 }
 
-async fn evaluate(
-    app: &App,
-    grant: &control::Grant,
-    params: &Params,
-    when: When,
-) -> Result<Response, ApiError> {
+async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When) -> Result<Response, ApiError> {
     let limit = params.limit("limit")?;
     let timeout = params.positive_duration_ms("timeout")?.map(|ms| Duration::from_millis(ms.unsigned_abs()));
     let lookback = app.config().limits.lookback.as_millis();
@@ -103,7 +100,10 @@ async fn evaluate(
         let ctx = Context { store: &querier, budget, lookback_ms };
         let answer = match when {
             When::At(t) => query.instant(t, &ctx)?,
-            When::Steps(steps) => query.range(steps, &ctx)?,
+            When::Steps(steps) => {
+                check_type(&query)?;
+                query.range(steps, &ctx)?
+            }
         };
         let cost = wants_stats.then(|| Cost {
             queue: started - asked,
@@ -114,4 +114,15 @@ async fn evaluate(
         Ok(answer::encode(answer, limit, cost.as_ref()))
     });
     Ok(reply::json(answer.await?))
+}
+
+/// Refuses what has no value at each step.
+fn check_type(query: &Query) -> Result<(), ApiError> {
+    match query.value_type() {
+        ValueType::Scalar | ValueType::Vector => Ok(()),
+        other @ (ValueType::Matrix | ValueType::String) => {
+            let found = other.describe();
+            Err(invalid("query", format!("a range query needs a scalar or an instant vector, not a {found}")))
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::Router;
 use control::{Authority, Control};
@@ -14,13 +14,15 @@ use crate::error::ServeError;
 use crate::state::App;
 use crate::{listener, maintenance, routes};
 
-/// The file of projects and tokens inside the data directory.
-const CONTROL_FILE: &str = "control.db";
+/// Where the projects and tokens of a data directory are.
+pub fn control_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.db")
+}
 
 /// Opens the projects and tokens of a data directory, making both if need be; a server may be running on it.
 pub fn open_control(data_dir: &Path) -> Result<Control, ServeError> {
     disk::Dir::open(data_dir)?;
-    Ok(Control::open(&data_dir.join(CONTROL_FILE))?)
+    Ok(Control::open(&control_path(data_dir))?)
 }
 
 /// A server that has its address and is not answering yet.
@@ -45,7 +47,7 @@ impl Server {
         let authority = if config.insecure_no_auth {
             Authority::open_to_all()
         } else {
-            Authority::open(&config.data_dir.join(CONTROL_FILE))?
+            Authority::open(&control_path(&config.data_dir))?
         };
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;

@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn owner_is_the_token_s_project_or_the_operator_s_word() {
-        let table: [(&[(&str, &str)], Option<&str>, &str); 6] = [
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Pairs<'_>, Option<&str>, &str); 6] = [
             (&[], Some("acme"), r#"{project_id="acme"}"#),
             (&[("project_id", "acme")], Some("acme"), r#"{project_id="acme"}"#),
             (&[("project_id", "evil")], Some("acme"), r#"{exported_project_id="evil", project_id="acme"}"#),

@@ -134,7 +134,7 @@ async fn writes_are_stamped_with_their_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_change_while_the_server_runs() {
     let stand = Stand::start().await;
-    let mut control = server::open_control(stand.data_dir()).unwrap();
+    let control = server::open_control(stand.data_dir()).unwrap();
     let key_id = stand.tokens.acme.split('_').nth(1).unwrap().to_owned();
     assert_eq!(stand.get("/api/v1/labels", &stand.tokens.acme).await.status, 200);
     control.revoke_token(&key_id, server::now_ms()).unwrap();

@@ -48,7 +48,8 @@ async fn malformed_writes() {
     let compressed = body(&series);
     let mut plain = Vec::new();
     wire::remote_write::decompress(&compressed, &Default::default(), &mut plain).unwrap();
-    let varints: &[&[u8]] = &[b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80", b"\x0a", b"\x00", b"\x12\x80\x80\x80\x08"];
+    let varints: &[&[u8]] =
+        &[b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80", b"\x0a", b"\x00", b"\x12\x80\x80\x80\x08"];
     for n in 0..REQUESTS {
         let body = if rng.random() {
             let mut message = plain.clone();
@@ -78,10 +79,53 @@ const QUERIES: &[&str] = &[
 ];
 
 const WORDS: &[&[u8]] = &[
-    b"(", b")", b"{", b"}", b"[", b"]", b"[5m]", b"[5m:]", b"[999y:1ms]", b"offset -1y", b"@ 1e300", b"@ start()", b"\"",
-    b"'", b"`", b"\\", b"\\xff", b"\\u0000", b"=~\"(((a{100}){100}){100})\"", b"=~\"[\"", b"by", b"without (", b"group_right()",
-    b"NaN", b"Inf", b"-", b"--", b"0x", b"1e999", b"99999999999999999999", b"1h30m", b"5ms5y", b"bool", b"\xff", b"\0", b"\r\n",
-    b"#", b"==", b"and", b"sum", b"rate(", b"absent_over_time(", b"quantile(", b"sort_by_label(", b"\xe2\x98\x83", b",", b":",
+    b"(",
+    b")",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"[5m]",
+    b"[5m:]",
+    b"[999y:1ms]",
+    b"offset -1y",
+    b"@ 1e300",
+    b"@ start()",
+    b"\"",
+    b"'",
+    b"`",
+    b"\\",
+    b"\\xff",
+    b"\\u0000",
+    b"=~\"(((a{100}){100}){100})\"",
+    b"=~\"[\"",
+    b"by",
+    b"without (",
+    b"group_right()",
+    b"NaN",
+    b"Inf",
+    b"-",
+    b"--",
+    b"0x",
+    b"1e999",
+    b"99999999999999999999",
+    b"1h30m",
+    b"5ms5y",
+    b"bool",
+    b"\xff",
+    b"\0",
+    b"\r\n",
+    b"#",
+    b"==",
+    b"and",
+    b"sum",
+    b"rate(",
+    b"absent_over_time(",
+    b"quantile(",
+    b"sort_by_label(",
+    b"\xe2\x98\x83",
+    b",",
+    b":",
 ];
 
 const PATHS: &[&str] = &[
@@ -96,8 +140,26 @@ const PATHS: &[&str] = &[
 ];
 
 const VALUES: &[&str] = &[
-    "", "0", "1", "-1", "1e3", "NaN", "Inf", "-Inf", "1e308", "9223372036854775807", "-9223372036854775808", "1h", "5m0s",
-    "1ms", "0.0001", "2026-01-02T03:04:05Z", "292277025-08-18T07:12:54.999999999Z", "-292273086-05-16T16:47:06Z", "x", "%00",
+    "",
+    "0",
+    "1",
+    "-1",
+    "1e3",
+    "NaN",
+    "Inf",
+    "-Inf",
+    "1e308",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "1h",
+    "5m0s",
+    "1ms",
+    "0.0001",
+    "2026-01-02T03:04:05Z",
+    "292277025-08-18T07:12:54.999999999Z",
+    "-292273086-05-16T16:47:06Z",
+    "x",
+    "%00",
 ];
 
 fn malformed_query(rng: &mut StdRng) -> String {

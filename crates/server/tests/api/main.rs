@@ -1,12 +1,14 @@
 //! The HTTP API as clients see it: a real server on a free port, every answer read strictly.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod answer;
 mod auth;
 mod fuzz;
 mod labels;
 mod query;
 mod reader;
-mod status;
 mod stand;
+mod status;
 mod transport;
 mod write;

@@ -174,7 +174,13 @@ async fn results_are_cut_with_a_warning() {
     let token = &stand.tokens.acme;
     let range = format!("/api/v1/query_range?query=up&start={}&end={end}&step=30&limit=1", end - 60);
     let instant = format!("/api/v1/query?query=up&time={end}&limit=1");
-    for url in [&range, &instant, "/api/v1/labels?limit=1", "/api/v1/label/job/values?limit=1", "/api/v1/series?match[]=up&limit=1"] {
+    for url in [
+        &range,
+        &instant,
+        "/api/v1/labels?limit=1",
+        "/api/v1/label/job/values?limit=1",
+        "/api/v1/series?match[]=up&limit=1",
+    ] {
         let answer = stand.get(url, token).await;
         assert_eq!(answer.json()["warnings"], json!(["results truncated due to limit"]), "{url}: {}", answer.body);
         let uncut = stand.get(&url.replace("limit=1", "limit=0"), token).await;
@@ -226,13 +232,9 @@ async fn gzip_when_listed_and_nothing_else() {
     let series: Vec<_> = labels.iter().map(|labels| ("m", &labels[..], &samples[..])).collect();
     assert_eq!(stand.write(&stand.tokens.acme, &series).await.status, 204);
     let mut bodies = Vec::new();
-    for (accepted, encoding) in [
-        ("gzip", "gzip"),
-        ("gzip, deflate, br, zstd", "gzip"),
-        ("deflate", ""),
-        ("br, zstd", ""),
-        ("", ""),
-    ] {
+    for (accepted, encoding) in
+        [("gzip", "gzip"), ("gzip, deflate, br, zstd", "gzip"), ("deflate", ""), ("br, zstd", ""), ("", "")]
+    {
         let request = stand.request("GET", "/api/v1/label/l/values", &stand.tokens.acme);
         let answer = Answer::of(request.header("accept-encoding", accepted)).await;
         assert_eq!(answer.header("content-encoding"), encoding, "{accepted}");
