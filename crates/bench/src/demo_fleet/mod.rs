@@ -88,9 +88,8 @@ impl DemoFleet {
         let mut rng = Rng::part(options.seed, u64::from(options.project));
         let specs = &MODELS[options.project as usize % MODELS.len()];
         let endpoints: Vec<Endpoint> = specs.iter().map(|spec| Endpoint::new(spec, options.nodes, &mut rng)).collect();
-        let nodes = (0..options.nodes)
-            .map(|index| Node::new(options.first_node + index, &endpoints, t, &mut rng))
-            .collect();
+        let nodes =
+            (0..options.nodes).map(|index| Node::new(options.first_node + index, &endpoints, t, &mut rng)).collect();
         DemoFleet { nodes, endpoints, retired: Vec::new(), rng }
     }
 

@@ -46,7 +46,11 @@ impl Guide<'_> {
             writeln!(out, "\n{title}:\n{line}")?;
         }
         let end = if self.kept { "keeps the data in" } else { "removes" };
-        writeln!(out, "\nNew samples arrive every 15 seconds. Ctrl-C ends the demo and {end} {}.", self.data_dir.display())?;
+        writeln!(
+            out,
+            "\nNew samples arrive every 15 seconds. Ctrl-C ends the demo and {end} {}.",
+            self.data_dir.display()
+        )?;
         Ok(out.flush()?)
     }
 

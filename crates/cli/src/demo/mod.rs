@@ -67,7 +67,8 @@ pub(crate) async fn run(args: DemoArgs, shutdown: impl Future<Output = ()>) -> R
         None => Some(tempfile::Builder::new().prefix("promenade-demo-").tempdir()?),
         Some(_) => None,
     };
-    let data_dir = args.data_dir.as_deref().or(temporary.as_ref().map(|dir| dir.path())).context("no data directory")?;
+    let data_dir =
+        args.data_dir.as_deref().or(temporary.as_ref().map(|dir| dir.path())).context("no data directory")?;
     let (projects, operator) = prepare(data_dir, now_ms())?;
     let server = Server::bind(server::Config::new(data_dir, args.listen)).await?;
     let address = server.address();
@@ -110,7 +111,7 @@ fn prepare(data_dir: &Path, now: Timestamp) -> Result<(Vec<Project>, String)> {
         Ok(Project { id, token })
     };
     let projects = PROJECTS.into_iter().map(project).collect::<Result<_>>()?;
-    Ok((projects, token(Access::Operator, Action::Read.into())?))
+    Ok((projects, token(Access::Operator, Action::Read.as_str().parse()?)?))
 }
 
 /// Backfills, prints the guide, then pushes for ever.
@@ -136,7 +137,9 @@ async fn simulate(args: &DemoArgs, guide: &Guide<'_>) -> Result<()> {
             fleets.push(next).await;
             next += INTERVAL_MS;
         }
-        tokio::time::sleep(Duration::from_millis((next + 2 * INTERVAL_MS - now_ms()).clamp(100, INTERVAL_MS).unsigned_abs()))
-            .await;
+        tokio::time::sleep(Duration::from_millis(
+            (next + 2 * INTERVAL_MS - now_ms()).clamp(100, INTERVAL_MS).unsigned_abs(),
+        ))
+        .await;
     }
 }

@@ -1,0 +1,244 @@
+//! One comparison: the same loads and queries for every system that is there, one report at the end.
+
+mod agreement;
+mod ask;
+mod load;
+mod peers;
+mod queries;
+mod report;
+mod usage;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use model::Timestamp;
+use serde_json::Value;
+
+use self::agreement::agree;
+use self::ask::{Asker, measure};
+use self::load::{Ingested, Load, ingest};
+use self::peers::{Peer, System};
+use self::queries::QUERIES;
+pub use self::report::Report;
+use self::usage::tree_bytes;
+use crate::clock::now_ms;
+use crate::fleet::INTERVAL_MS;
+
+/// The fleet of every comparison.
+const SEED: u64 = 1;
+const MIB: f64 = 1_048_576.0;
+/// How long Prometheus may take to notice that its head should be compacted: it looks once a minute.
+const BLOCK_MAX: Duration = Duration::from_secs(120);
+/// Counts some samples of every node: 1 of the machine, 8 of the GPUs and 10 of the replicas for each scrape.
+const COUNT: &str = r#"sum(count_over_time({__name__=~"node_load1|DCGM_FI_DEV_GPU_UTIL|http_requests"}[2h]))"#;
+const COUNTED_PER_SCRAPE: f64 = 19.0;
+
+/// A part of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A day of a small fleet.
+    History,
+    /// The query table over it.
+    Queries,
+    /// Half an hour of a fleet of 90,750 series, then a crash.
+    Live,
+    /// Five minutes of a fleet of a million series, then a crash.
+    Large,
+}
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Promenade's binary.
+    pub promenade: PathBuf,
+    /// Directory with the binaries of the peers; those not there are left out.
+    pub peers: Option<PathBuf>,
+    /// Where the servers' data goes while they run.
+    pub scratch: PathBuf,
+    /// Tiny loads, to see that everything works; the figures mean nothing.
+    pub quick: bool,
+    /// The parts to run.
+    pub parts: Vec<Part>,
+    /// How often each query is asked of each server in turn.
+    pub rounds: u32,
+}
+
+/// Runs the comparison; what it is doing goes to standard error.
+pub async fn run(options: &Options) -> Result<Report> {
+    let systems = present(options)?;
+    let mut report = Report::new();
+    for (system, binary) in &systems {
+        report.add_system(*system, system.version(binary)?);
+    }
+    let part = |part| options.parts.contains(&part);
+    if part(Part::History) || part(Part::Queries) {
+        history(options, &systems, &mut report).await?;
+    }
+    let quick = options.quick.then_some(Load { nodes: 8, scrapes: 8, consecutive: 1, connections: 2 });
+    if part(Part::Live) {
+        let load = quick.unwrap_or(Load { nodes: 125, scrapes: 120, consecutive: 1, connections: 2 });
+        live("live", load, options, &systems, &mut report).await?;
+    }
+    if part(Part::Large) {
+        let load = quick.unwrap_or(Load { nodes: 1_375, scrapes: 20, consecutive: 1, connections: 2 });
+        live("large", load, options, &systems, &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// The systems whose binaries are there.
+fn present(options: &Options) -> Result<Vec<(System, PathBuf)>> {
+    let mut found = vec![(System::Promenade, options.promenade.clone())];
+    if let Some(dir) = &options.peers {
+        let peers = System::ALL.into_iter().skip(1).map(|system| (system, dir.join(system.binary())));
+        found.extend(peers.filter(|(_, binary)| binary.is_file()));
+        if found.len() == 1 {
+            bail!("no prometheus and no victoria-metrics in {}", dir.display());
+        }
+    }
+    Ok(found)
+}
+
+/// The newest tick whose scrapes are all a minute old: no server hides them, none is in the future.
+fn newest_tick() -> Timestamp {
+    (now_ms() - 60_000 - INTERVAL_MS).div_euclid(INTERVAL_MS) * INTERVAL_MS
+}
+
+async fn history(options: &Options, systems: &[(System, PathBuf)], report: &mut Report) -> Result<()> {
+    let load = match options.quick {
+        true => Load { nodes: 4, scrapes: 240, consecutive: 20, connections: 2 },
+        false => Load { nodes: 12, scrapes: 5_760, consecutive: 20, connections: 2 },
+    };
+    let end = newest_tick();
+    let mut peers = Vec::new();
+    for (system, binary) in systems {
+        say(&format!("history: {}", system.name()))?;
+        let peer = Peer::start(*system, binary, &options.scratch).await?;
+        let before = peer.cpu()?;
+        let ingested = ingest(&peer, load, end, SEED).await?;
+        settle(&peer, load).await?;
+        report_ingest(report, "history", *system, &ingested);
+        let samples = ingested.sent.samples as f64;
+        report.set("history, CPU us/sample until idle", *system, (peer.cpu()? - before).as_secs_f64() * 1e6 / samples);
+        if let Some(bytes) = block_bytes_per_sample(&peer, samples)? {
+            report.set("bytes/sample in blocks", *system, bytes);
+        }
+        peers.push(peer);
+    }
+    if options.parts.contains(&Part::Queries) {
+        queries(&peers, end + INTERVAL_MS, options.rounds, report).await?;
+    }
+    Ok(())
+}
+
+async fn queries(peers: &[Peer], end: Timestamp, rounds: u32, report: &mut Report) -> Result<()> {
+    let askers: Vec<Asker<'_>> = peers.iter().map(|peer| Asker::new(peer, end)).collect::<Result<_>>()?;
+    let mut differ = Vec::new();
+    for query in &QUERIES {
+        say(&format!("query: {}", query.name))?;
+        let mut answers = Vec::new();
+        for asker in &askers {
+            answers.push(asker.answer(query.ask).await?);
+        }
+        if let [ours, theirs, ..] = answers.as_slice()
+            && peers.get(1).is_some_and(|peer| peer.system == System::Prometheus)
+            && !agree(ours, theirs)
+        {
+            differ.push(query.name);
+        }
+        for (peer, cost) in peers.iter().zip(measure(&askers, query, rounds).await?) {
+            report.set_query(query.name, peer.system, cost);
+        }
+    }
+    report.close_queries();
+    let same = QUERIES.len() - differ.len();
+    report.note(match differ.as_slice() {
+        [] => format!("All {same} answers equal Prometheus'."),
+        differ => format!("{same} of {} answers equal Prometheus'; not: {}.", QUERIES.len(), differ.join(", ")),
+    });
+    Ok(())
+}
+
+async fn live(
+    name: &str,
+    load: Load,
+    options: &Options,
+    systems: &[(System, PathBuf)],
+    report: &mut Report,
+) -> Result<()> {
+    for (system, binary) in systems {
+        say(&format!("{name}: {}", system.name()))?;
+        let end = newest_tick();
+        let mut peer = Peer::start(*system, binary, &options.scratch).await?;
+        let ingested = ingest(&peer, load, end, SEED).await?;
+        report_ingest(report, name, *system, &ingested);
+        let memory = peer.memory()?;
+        report.set(&format!("{name}, anonymous MiB"), *system, memory.anonymous as f64 / MIB);
+        report.set(&format!("{name}, peak MiB"), *system, memory.peak as f64 / MIB);
+        let ready = peer.crash_and_restart().await?;
+        report.set(&format!("{name}, s to ready after kill -9"), *system, ready.as_secs_f64());
+        let kept = Asker::new(&peer, end + INTERVAL_MS)?.number(COUNT).await?;
+        let expected = f64::from(load.nodes) * load.scrapes as f64 * COUNTED_PER_SCRAPE;
+        report.set(&format!("{name}, % kept after kill -9"), *system, 100.0 * kept / expected);
+    }
+    Ok(())
+}
+
+fn report_ingest(report: &mut Report, name: &str, system: System, ingested: &Ingested) {
+    report.set(&format!("{name} ingest, CPU us/sample"), system, ingested.cpu_us());
+    report.set(&format!("{name} ingest, 1000 samples/s"), system, ingested.rate() / 1e3);
+}
+
+/// Brings a loaded server to rest, with its samples in blocks as far as it makes blocks by now.
+async fn settle(peer: &Peer, load: Load) -> Result<()> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let flush = match peer.system {
+        System::Promenade => Some(client.post(format!("{}/api/v1/admin/tsdb/flush", peer.base()))),
+        System::VictoriaMetrics => Some(client.get(format!("{}/internal/force_flush", peer.base()))),
+        System::Prometheus => None,
+    };
+    match flush {
+        Some(request) => {
+            let request = match &peer.token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            };
+            request.send().await?.error_for_status()?;
+        }
+        None if i64::try_from(load.scrapes)? * INTERVAL_MS > 4 * 3_600_000 => {
+            let begun = Instant::now();
+            while begun.elapsed() < BLOCK_MAX && blocks(&peer.data_dir()).is_empty() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        None => {}
+    }
+    peer.wait_idle().await
+}
+
+/// Bytes a sample takes at rest, index included; `None` while there is no block.
+fn block_bytes_per_sample(peer: &Peer, samples: f64) -> Result<Option<f64>> {
+    if peer.system == System::VictoriaMetrics {
+        return Ok(Some(tree_bytes(&peer.data_dir()) as f64 / samples));
+    }
+    let (mut bytes, mut held) = (0, 0);
+    for block in blocks(&peer.data_dir()) {
+        let meta: Value = serde_json::from_slice(&std::fs::read(block.join("meta.json"))?)?;
+        held += meta["stats"]["numSamples"].as_u64().unwrap_or(0);
+        bytes += tree_bytes(&block);
+    }
+    Ok((held > 0).then(|| bytes as f64 / held as f64))
+}
+
+/// The directories below `dir` that hold a block: those with a `meta.json`.
+fn blocks(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let below = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    below.flat_map(|path| if path.join("meta.json").is_file() { vec![path] } else { blocks(&path) }).collect()
+}
+
+fn say(what: &str) -> Result<()> {
+    Ok(writeln!(std::io::stderr(), "{what}")?)
+}
