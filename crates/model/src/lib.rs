@@ -15,7 +15,9 @@ mod value;
 
 pub use budget::{Budget, Interrupt, Pool, Stop};
 pub use exemplar::Exemplar;
-pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
+pub use histogram::{
+    Bucket, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, Merged, ResetHint, Span,
+};
 pub use labels::{Labels, LabelsBuilder, LabelsIter, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Metadata, MetricKind};

@@ -1,1 +1,28 @@
-//! placeholder
+//! PromQL: parse a text, check it, and evaluate it over columns of samples that a [`model::Queryable`] hands over.
+//!
+//! A query goes through modules in this order: `scan` (tokens), `limits`, `skeleton` and `lower` (promql-parser's tree
+//! becomes ours), `check` (types), `prepare` (invariant parts), `eval` and `functions`.
+
+mod annotation;
+mod check;
+mod duration;
+mod error;
+mod eval;
+mod expr;
+mod functions;
+mod kahan;
+mod limits;
+mod lower;
+mod prepare;
+mod print;
+mod query;
+mod scan;
+mod skeleton;
+mod stack;
+mod syntax;
+
+pub use duration::parse_duration;
+pub use error::{EvalError, ParseError};
+pub use expr::ValueType;
+pub use limits::TextLimits;
+pub use query::{Answer, Context, Query, Steps, parse_selector};

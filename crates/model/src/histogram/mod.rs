@@ -1,5 +1,15 @@
 //! Native histograms in float form: the shape that storage hands over and PromQL computes with.
 
+mod arithmetic;
+mod buckets;
+mod reset;
+mod side;
+mod total;
+
+pub use arithmetic::{HistogramError, Merged};
+pub use buckets::Bucket;
+pub use total::HistogramTotal;
+
 /// What is known of a reset between this histogram and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResetHint {

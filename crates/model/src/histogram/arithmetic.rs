@@ -1,0 +1,308 @@
+//! Sums and differences of native histograms: layouts are brought together first, then counts are added.
+
+use thiserror::Error;
+
+use super::side::{Side, common_bounds, exponential_bound, kahan, layout, merge, rebound, reduce, side};
+use super::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint};
+
+/// Why two histograms cannot be put together.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum HistogramError {
+    /// One has exponential buckets, the other custom ones.
+    #[error("cannot apply this operation on histograms with a mix of exponential and custom bucket schemas")]
+    IncompatibleSchemas,
+}
+
+/// What had to be settled to put two histograms together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// One said there was a counter reset before it, the other that there was none.
+    pub reset_collision: bool,
+    /// Custom bounds differed, and only the common ones were kept.
+    pub bounds_reconciled: bool,
+}
+
+/// A number with what rounding took from it.
+type Compensated = (f64, f64);
+
+/// A histogram taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    hint: ResetHint,
+    schema: i32,
+    zero_threshold: f64,
+    zero: Compensated,
+    pub(super) count: Compensated,
+    sum: Compensated,
+    positive: Side,
+    negative: Side,
+    custom_bounds: Vec<f64>,
+    compensated: bool,
+}
+
+impl Parts {
+    pub(super) fn new(h: &Histogram, compensated: bool) -> Parts {
+        Parts {
+            hint: h.reset_hint,
+            schema: h.schema,
+            zero_threshold: h.zero_threshold,
+            zero: (h.zero_count, 0.0),
+            count: (h.count, 0.0),
+            sum: (h.sum, 0.0),
+            positive: side(&h.positive_spans, &h.positive_buckets),
+            negative: side(&h.negative_spans, &h.negative_buckets),
+            custom_bounds: h.custom_bounds.clone(),
+            compensated,
+        }
+    }
+
+    pub(super) fn into_histogram(self) -> Histogram {
+        let (positive_spans, positive_buckets) = layout(&self.positive);
+        let (negative_spans, negative_buckets) = layout(&self.negative);
+        Histogram {
+            reset_hint: self.hint,
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            zero_count: self.zero.0 + self.zero.1,
+            count: self.count.0 + self.count.1,
+            sum: if self.sum.0.is_finite() { self.sum.0 + self.sum.1 } else { self.sum.0 },
+            positive_spans,
+            negative_spans,
+            positive_buckets,
+            negative_buckets,
+            custom_bounds: self.custom_bounds,
+        }
+    }
+
+    fn add_number(compensated: bool, to: &mut Compensated, v: Compensated, sign: f64) {
+        if compensated {
+            *to = kahan(sign * v.0, to.0, to.1);
+            to.1 += sign * v.1;
+        } else {
+            to.0 += sign * v.0;
+        }
+    }
+
+    /// Adds `other` times `sign`.
+    pub(super) fn add(&mut self, mut other: Parts, sign: f64) -> Result<Merged, HistogramError> {
+        let custom = self.schema == CUSTOM_BUCKETS_SCHEMA;
+        if custom != (other.schema == CUSTOM_BUCKETS_SCHEMA) {
+            return Err(HistogramError::IncompatibleSchemas);
+        }
+        let mut merged = Merged { reset_collision: self.settle_hint(other.hint), bounds_reconciled: false };
+        if custom {
+            merged.bounds_reconciled = self.settle_bounds(&mut other);
+        } else {
+            self.settle_zero(&mut other);
+            Parts::add_number(self.compensated, &mut self.zero, other.zero, sign);
+            let schema = self.schema.min(other.schema);
+            self.reduce(schema);
+            other.reduce(schema);
+            merge(&mut self.negative, &other.negative, sign, self.compensated);
+        }
+        Parts::add_number(self.compensated, &mut self.count, other.count, sign);
+        Parts::add_number(self.compensated, &mut self.sum, other.sum, sign);
+        merge(&mut self.positive, &other.positive, sign, self.compensated);
+        Ok(merged)
+    }
+
+    pub(super) fn reduce(&mut self, schema: i32) {
+        reduce(&mut self.positive, self.schema, schema);
+        reduce(&mut self.negative, self.schema, schema);
+        self.schema = self.schema.min(schema);
+    }
+
+    /// Keeps the custom bounds both have; true if that changed anything.
+    fn settle_bounds(&mut self, other: &mut Parts) -> bool {
+        if self.custom_bounds == other.custom_bounds {
+            return false;
+        }
+        let bounds = common_bounds(&self.custom_bounds, &other.custom_bounds);
+        self.positive = rebound(&self.positive, &self.custom_bounds, &bounds);
+        other.positive = rebound(&other.positive, &other.custom_bounds, &bounds);
+        self.custom_bounds = bounds;
+        true
+    }
+
+    /// Widens the zero buckets until they are equal and cut no populated bucket in two.
+    fn settle_zero(&mut self, other: &mut Parts) {
+        while self.zero_threshold != other.zero_threshold {
+            // Each round widens the narrower one at least to the other: NaN would never end, so it does not begin.
+            if self.zero_threshold.is_nan() || other.zero_threshold.is_nan() {
+                return;
+            }
+            if self.zero_threshold > other.zero_threshold {
+                other.widen_zero(self.zero_threshold);
+            } else {
+                self.widen_zero(other.zero_threshold);
+            }
+        }
+    }
+
+    /// Takes the buckets below `threshold` into the zero bucket; a populated one that reaches above moves it up.
+    fn widen_zero(&mut self, threshold: f64) {
+        let mut threshold = threshold;
+        loop {
+            let cut = |side: &Side| {
+                let inside = side.iter().filter(|b| b.count != 0.0);
+                let bounds = inside.map(|b| (self.lower(b.index), exponential_bound(b.index, self.schema)));
+                bounds.filter(|(lower, upper)| *lower < threshold && threshold < *upper).map(|(_, upper)| upper).next()
+            };
+            match cut(&self.positive).or_else(|| cut(&self.negative)) {
+                Some(upper) => threshold = upper,
+                None => break,
+            }
+        }
+        let schema = self.schema;
+        for side in [&mut self.positive, &mut self.negative] {
+            side.retain(|bucket| {
+                let inside = exponential_bound(bucket.index.saturating_sub(1), schema) < threshold;
+                if inside {
+                    self.zero = kahan(bucket.count + bucket.c, self.zero.0, self.zero.1);
+                }
+                !inside
+            });
+        }
+        if !self.compensated {
+            self.zero = (self.zero.0 + self.zero.1, 0.0);
+        }
+        self.zero_threshold = threshold;
+    }
+
+    fn lower(&self, index: i32) -> f64 {
+        exponential_bound(index.saturating_sub(1), self.schema)
+    }
+
+    /// Decides the hint of the result; true when the two contradict each other.
+    fn settle_hint(&mut self, other: ResetHint) -> bool {
+        use ResetHint::{Gauge, NoReset, Reset, Unknown};
+        let collision = matches!((self.hint, other), (Reset, NoReset) | (NoReset, Reset));
+        self.hint = match (self.hint, other) {
+            (a, b) if a == b => a,
+            (Gauge, _) | (_, Gauge) => Gauge,
+            _ => Unknown,
+        };
+        collision
+    }
+
+    /// Multiplies all counts and the sum.
+    pub(super) fn scale(&mut self, factor: f64) {
+        for number in [&mut self.zero, &mut self.count, &mut self.sum] {
+            *number = (number.0 * factor, number.1 * factor);
+        }
+        for bucket in self.positive.iter_mut().chain(&mut self.negative) {
+            bucket.count *= factor;
+            bucket.c *= factor;
+        }
+    }
+
+    pub(super) fn has_overflow(&self) -> bool {
+        let numbers = [self.zero.0, self.count.0, self.sum.0];
+        let buckets = self.positive.iter().chain(&self.negative).map(|bucket| bucket.count);
+        numbers.into_iter().chain(buckets).any(f64::is_infinite)
+    }
+}
+
+impl Histogram {
+    /// Whether the buckets have custom bounds.
+    pub fn is_custom(&self) -> bool {
+        self.schema == CUSTOM_BUCKETS_SCHEMA
+    }
+
+    /// Multiplies all counts and the sum; a negative factor makes it a gauge.
+    pub fn scale(&mut self, factor: f64) {
+        for number in [&mut self.zero_count, &mut self.count, &mut self.sum] {
+            *number *= factor;
+        }
+        for count in self.positive_buckets.iter_mut().chain(&mut self.negative_buckets) {
+            *count *= factor;
+        }
+        if factor < 0.0 {
+            self.reset_hint = ResetHint::Gauge;
+        }
+    }
+
+    /// Divides all counts and the sum; by zero no bucket remains.
+    pub fn divide(&mut self, divisor: f64) {
+        for number in [&mut self.zero_count, &mut self.count, &mut self.sum] {
+            *number /= divisor;
+        }
+        if divisor == 0.0 {
+            self.positive_buckets.clear();
+            self.negative_buckets.clear();
+            self.positive_spans.clear();
+            self.negative_spans.clear();
+            return;
+        }
+        for count in self.positive_buckets.iter_mut().chain(&mut self.negative_buckets) {
+            *count /= divisor;
+        }
+        if divisor < 0.0 {
+            self.reset_hint = ResetHint::Gauge;
+        }
+    }
+
+    /// Adds `other`. The result has the coarser resolution of the two.
+    ///
+    /// Errors: one has exponential buckets and the other custom ones; then nothing changes.
+    pub fn add(&mut self, other: &Histogram) -> Result<Merged, HistogramError> {
+        self.combine(other, 1.0)
+    }
+
+    /// Subtracts `other`, which may leave negative counts.
+    ///
+    /// Errors: as for [`Histogram::add`].
+    pub fn subtract(&mut self, other: &Histogram) -> Result<Merged, HistogramError> {
+        self.combine(other, -1.0)
+    }
+
+    fn combine(&mut self, other: &Histogram, sign: f64) -> Result<Merged, HistogramError> {
+        let mut parts = Parts::new(self, false);
+        let merged = parts.add(Parts::new(other, false), sign)?;
+        *self = parts.into_histogram();
+        Ok(merged)
+    }
+
+    /// Merges buckets down to the coarser exponential schema `schema`; a finer one changes nothing.
+    pub fn reduce_resolution(&mut self, schema: i32) {
+        if self.is_custom() || schema >= self.schema {
+            return;
+        }
+        let mut parts = Parts::new(self, false);
+        parts.reduce(schema);
+        *self = parts.into_histogram();
+    }
+
+    /// Leaves out empty buckets, so that equal histograms have equal layouts.
+    pub fn compact(&mut self) {
+        for (spans, buckets) in [
+            (&mut self.positive_spans, &mut self.positive_buckets),
+            (&mut self.negative_spans, &mut self.negative_buckets),
+        ] {
+            let mut all = side(spans, buckets);
+            all.retain(|bucket| bucket.count != 0.0);
+            (*spans, *buckets) = layout(&all);
+        }
+    }
+
+    /// A histogram without observations in the same kind of buckets.
+    pub fn empty_twin(&self) -> Histogram {
+        Histogram { schema: self.schema, custom_bounds: self.custom_bounds.clone(), ..Histogram::default() }
+    }
+
+    /// Whether both hold the same data; hints do not count, and bit patterns do, so that NaN equals itself.
+    pub fn same_as(&self, other: &Histogram) -> bool {
+        let bits = |h: &Histogram| [h.count, h.sum, h.zero_threshold, h.zero_count].map(f64::to_bits);
+        let equal = |a: &[f64], b: &[f64]| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
+        let indices = |spans, buckets: &Vec<f64>| side(spans, buckets).into_iter().map(|b| b.index).collect::<Vec<_>>();
+        self.schema == other.schema
+            && bits(self) == bits(other)
+            && (!self.is_custom() || self.custom_bounds == other.custom_bounds)
+            && equal(&self.positive_buckets, &other.positive_buckets)
+            && equal(&self.negative_buckets, &other.negative_buckets)
+            && indices(&self.positive_spans, &self.positive_buckets)
+                == indices(&other.positive_spans, &other.positive_buckets)
+            && indices(&self.negative_spans, &self.negative_buckets)
+                == indices(&other.negative_spans, &other.negative_buckets)
+    }
+}

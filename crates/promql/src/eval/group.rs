@@ -1,0 +1,59 @@
+//! Groups of series by some of their labels.
+
+use hashbrown::HashMap;
+use model::{Labels, METRIC_NAME};
+
+use crate::expr::Grouping;
+
+/// Finds the group of each series and the labels of each group.
+pub(crate) struct Groups<'g> {
+    grouping: &'g Grouping,
+    by_key: HashMap<Box<[u8]>, usize, ahash::RandomState>,
+    pub(crate) labels: Vec<Labels>,
+    key: Vec<u8>,
+    buf: String,
+}
+
+impl<'g> Groups<'g> {
+    pub(crate) fn new(grouping: &'g Grouping) -> Groups<'g> {
+        Groups { grouping, by_key: HashMap::default(), labels: Vec::new(), key: Vec::new(), buf: String::new() }
+    }
+
+    /// The group of a series; `nameless` hides the metric name. Cost: one pass over the labels, no allocation for a
+    /// known group.
+    pub(crate) fn group_of(&mut self, labels: &Labels, nameless: bool) -> usize {
+        if self.grouping.labels.is_empty() && !self.grouping.without {
+            if self.labels.is_empty() {
+                self.labels.push(Labels::empty());
+            }
+            return 0;
+        }
+        self.key.clear();
+        for (name, value) in labels.iter().filter(|(name, _)| keeps(self.grouping, name, nameless)) {
+            push_text(&mut self.key, name);
+            push_text(&mut self.key, value);
+        }
+        if let Some(group_idx) = self.by_key.get(self.key.as_slice()) {
+            return *group_idx;
+        }
+        let kept = labels.iter().filter(|(name, _)| keeps(self.grouping, name, nameless));
+        self.labels.push(Labels::from_sorted(kept, &mut self.buf));
+        self.by_key.insert(self.key.as_slice().into(), self.labels.len() - 1);
+        self.labels.len() - 1
+    }
+}
+
+/// Whether a group keeps the label `name` of its series.
+fn keeps(grouping: &Grouping, name: &str, nameless: bool) -> bool {
+    if name == METRIC_NAME && (nameless || grouping.without) {
+        return false;
+    }
+    let listed = grouping.labels.iter().any(|label| label == name);
+    listed != grouping.without
+}
+
+/// Adds a text so that different lists of texts never make equal keys.
+pub(crate) fn push_text(key: &mut Vec<u8>, text: &str) {
+    key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
+}

@@ -1,0 +1,361 @@
+//! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
+
+use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
+use rayon::prelude::*;
+
+use super::stage::ScalarStage;
+use super::{Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, is_stale_histogram};
+use crate::EvalError;
+use crate::annotation::Notes;
+use crate::expr::{Binary, Call, Expr, Offset, Selector, ValueType};
+use crate::functions::{Body, RangeFunction, RangeInput};
+
+/// Chunks that a large selection is cut into. It does not follow the number of threads, so that sums come out the
+/// same on every machine.
+const CHUNKS: usize = 8;
+
+/// Work below which one thread is faster, in estimated samples. Source: about 1 ms of decoding.
+const PARALLEL_SAMPLES_MIN: usize = 100_000;
+
+/// A guess of the distance of samples, to estimate work before reading.
+const SAMPLE_DISTANCE_MS: i64 = 15_000;
+
+/// A vector that is computed series by series.
+pub(crate) struct Stream<'e> {
+    pub(crate) set: &'e dyn SeriesSet,
+    pub(crate) grid: Grid,
+    source: Source,
+    stages: Vec<Stage>,
+    /// Whether the series lose their metric name.
+    pub(crate) drops_name: bool,
+    /// Whether all series have one metric name, so that dropping it makes no two alike.
+    one_name: bool,
+}
+
+/// How a series' samples become its column.
+enum Source {
+    /// The last sample in the lookback window.
+    Instant(Windows),
+    /// When that sample was taken.
+    Timestamp(Windows),
+    /// A function of the samples in a range.
+    Range { function: RangeFunction, windows: Windows, args: Vec<ScalarColumn>, at: Offset },
+}
+
+/// Memory reused from series to series.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    columns: Columns,
+    pub(crate) column: Column,
+    pub(crate) notes: Notes,
+}
+
+impl<'a> Evaluator<'a> {
+    /// `expr` as a stream, if it is one.
+    pub(crate) fn stream<'e>(&'e self, expr: &'e Expr, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
+        match expr {
+            Expr::Paren(inner) => self.stream(inner, grid),
+            Expr::Invariant(inner) if grid.len == 1 => self.stream(inner, grid),
+            Expr::Selector(selector) => {
+                let windows = self.windows(selector, self.ctx.lookback_ms, grid);
+                Ok(Some(self.stream_of(selector, grid, Source::Instant(windows), false)))
+            }
+            Expr::Negate(inner) => Ok(self.stream(inner, grid)?.and_then(|stream| stream.with(|| Stage::Negate))),
+            Expr::Call(call) => self.stream_of_call(call, grid),
+            Expr::Binary(binary) => self.stream_of_binary(binary, grid),
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn windows(&self, selector: &Selector, range_ms: i64, grid: Grid) -> Windows {
+        Windows { grid, pinned: self.span.pin(selector.pinned), offset_ms: selector.offset_ms, range_ms }
+    }
+
+    fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
+        let named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
+        let one_name = selector.matchers.iter().any(named) || self.late_names;
+        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name }
+    }
+
+    fn stream_of_call<'e>(&'e self, call: &'e Call, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
+        match call.function.body {
+            Body::Map(map) => Ok(self.stream(&call.args[0], grid)?.and_then(|s| s.with(|| Stage::Map(map)))),
+            Body::HistogramMap(map) => {
+                Ok(self.stream(&call.args[0], grid)?.and_then(|s| s.with(|| Stage::HistogramMap(map))))
+            }
+            Body::Range(function) => {
+                let range_arg = call.args.iter().find_map(|arg| match arg.bare() {
+                    Expr::Range(range) => Some((range, arg.at())),
+                    _ => None,
+                });
+                let Some((range, at)) = range_arg else { return Ok(None) };
+                let args = self.scalar_args(call, grid)?;
+                let windows = self.windows(&range.selector, range.range_ms, grid);
+                let source = Source::Range { function, windows, args, at };
+                Ok(Some(self.stream_of(&range.selector, grid, source, !function.keeps_name)))
+            }
+            Body::Vector(_) if call.function.name == "timestamp" => match call.args[0].bare() {
+                Expr::Selector(selector) => {
+                    let windows = self.windows(selector, self.ctx.lookback_ms, grid);
+                    Ok(Some(self.stream_of(selector, grid, Source::Timestamp(windows), true)))
+                }
+                _ => Ok(None),
+            },
+            Body::Vector(_) | Body::Scalar(_) => Ok(None),
+        }
+    }
+
+    /// The scalar arguments of a call, in order.
+    pub(crate) fn scalar_args(&self, call: &Call, grid: Grid) -> Result<Vec<ScalarColumn>, EvalError> {
+        let scalars = call.args.iter().filter(|arg| arg.value_type() == ValueType::Scalar);
+        scalars.map(|arg| self.scalar(arg, grid)).collect()
+    }
+
+    fn stream_of_binary<'e>(&'e self, binary: &'e Binary, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
+        let (vector, scalar, scalar_left) = match (binary.lhs.value_type(), binary.rhs.value_type()) {
+            (ValueType::Vector, ValueType::Scalar) => (&binary.lhs, &binary.rhs, false),
+            (ValueType::Scalar, ValueType::Vector) => (&binary.rhs, &binary.lhs, true),
+            _ => return Ok(None),
+        };
+        let Some(stream) = self.stream(vector, grid)? else { return Ok(None) };
+        let stage = self.scalar_stage(binary, scalar, scalar_left, grid)?;
+        Ok(stream.with(|| Stage::Scalar(stage)))
+    }
+
+    /// The stage of an operator with a scalar on one side.
+    pub(crate) fn scalar_stage(
+        &self,
+        binary: &Binary,
+        scalar: &Expr,
+        scalar_left: bool,
+        grid: Grid,
+    ) -> Result<ScalarStage, EvalError> {
+        Ok(ScalarStage {
+            op: binary.op,
+            scalar: self.scalar(scalar, grid)?,
+            scalar_left,
+            returns_bool: binary.returns_bool,
+            at: binary.lhs.at(),
+        })
+    }
+
+    /// Computes all series of a stream.
+    pub(crate) fn collect(&self, stream: &Stream<'_>) -> Result<Vec<Series>, EvalError> {
+        let parts = self.fold(stream, Vec::new, |out: &mut Vec<Series>, labels, column| {
+            self.charge(1, stream.grid)?;
+            let kept = std::mem::take(column);
+            out.push(Series::new(labels.clone(), kept));
+            Ok(())
+        })?;
+        let mut series: Vec<Series> = parts.into_iter().flatten().collect();
+        if !stream.drops_name {
+            return Ok(series);
+        }
+        let mut buf = String::new();
+        for s in &mut series {
+            self.drop_name(s, &mut buf);
+        }
+        if stream.one_name {
+            return Ok(series);
+        }
+        let n_before = series.len();
+        let merged = self.merge_same_labels(series, stream.grid)?;
+        // A function of ranges forbids twins even where their points do not meet.
+        if merged.len() < n_before && matches!(stream.source, Source::Range { .. }) {
+            return Err(EvalError::Invalid(super::SAME_LABELS.to_owned()));
+        }
+        Ok(merged)
+    }
+
+    /// Feeds every series that has a point to `add`: all into one accumulator, or, when there is much to read, into
+    /// one for each chunk of series, in the order of the series.
+    pub(crate) fn fold<A: Send>(
+        &self,
+        stream: &Stream<'_>,
+        new: impl Fn() -> A + Sync,
+        add: impl Fn(&mut A, &Labels, &mut Column) -> Result<(), EvalError> + Sync,
+    ) -> Result<Vec<A>, EvalError> {
+        let n_series = stream.set.len();
+        let fold_part = |part: std::ops::Range<usize>| -> Result<A, EvalError> {
+            let (mut accumulator, mut scratch) = (new(), Scratch::default());
+            for series_idx in part {
+                if self.column(stream, series_idx, &mut scratch)? {
+                    add(&mut accumulator, stream.set.labels(series_idx), &mut scratch.column)?;
+                }
+            }
+            self.merge_notes(scratch.notes);
+            Ok(accumulator)
+        };
+        if n_series < CHUNKS * 2 || stream.samples_estimate() < PARALLEL_SAMPLES_MIN {
+            return Ok(vec![fold_part(0..n_series)?]);
+        }
+        let chunk = n_series.div_ceil(CHUNKS);
+        let parts = (0..n_series).step_by(chunk).collect::<Vec<_>>();
+        parts.into_par_iter().map(|first| fold_part(first..(first + chunk).min(n_series))).collect()
+    }
+
+    /// The samples themselves of a selection in `(start, end]`, staleness markers left out.
+    pub(crate) fn raw_samples(
+        &self,
+        selector: &Selector,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<RangeSeries>, EvalError> {
+        let (set, budget, mut out) = (self.set(selector), self.ctx.budget, Vec::new());
+        for series_idx in 0..set.len() {
+            budget.check()?;
+            let mut columns = Columns::default();
+            set.read(series_idx, &mut columns, budget)?;
+            budget.count_samples(columns.len())?;
+            drop_stale(&mut columns);
+            cut(&mut columns.timestamps, &mut columns.values, start, end);
+            cut(&mut columns.histogram_timestamps, &mut columns.histograms, start, end);
+            if !columns.is_empty() {
+                budget.charge(columns_bytes(1, columns.len() * 2))?;
+                out.push(RangeSeries { labels: set.labels(series_idx).clone(), columns });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Marks the steps whose window over a selection holds a sample.
+    pub(crate) fn mark_present(
+        &self,
+        selector: &Selector,
+        windows: &Windows,
+        present: &mut [bool],
+    ) -> Result<(), EvalError> {
+        let (set, budget, mut columns) = (self.set(selector), self.ctx.budget, Columns::default());
+        for series_idx in 0..set.len() {
+            budget.check()?;
+            set.read(series_idx, &mut columns, budget)?;
+            budget.count_samples(columns.len())?;
+            drop_stale(&mut columns);
+            mark_windows(&columns, windows, present);
+        }
+        Ok(())
+    }
+
+    /// Computes one series into `scratch.column`; false when it has no point.
+    fn column(&self, stream: &Stream<'_>, series_idx: usize, scratch: &mut Scratch) -> Result<bool, EvalError> {
+        let budget = self.ctx.budget;
+        budget.check()?;
+        stream.set.read(series_idx, &mut scratch.columns, budget)?;
+        let columns = &mut scratch.columns;
+        budget.count_samples(columns.len())?;
+        if columns.is_empty() {
+            return Ok(false);
+        }
+        scratch.column.reset(stream.grid.len);
+        match &stream.source {
+            Source::Instant(windows) => instant(columns, windows, &mut scratch.column),
+            Source::Timestamp(windows) => timestamps(columns, windows, &mut scratch.column),
+            Source::Range { function, windows, args, at } => {
+                drop_stale(columns);
+                let labels = stream.set.labels(series_idx);
+                let input = RangeInput { columns, windows: *windows, args, labels, at: *at, budget };
+                (function.kernel)(&input, &mut scratch.column, &mut scratch.notes)?;
+            }
+        }
+        if scratch.column.is_void() {
+            return Ok(false);
+        }
+        for stage in &stream.stages {
+            stage.apply(&mut scratch.column, &mut scratch.notes);
+        }
+        Ok(stream.stages.is_empty() || !scratch.column.is_void())
+    }
+}
+
+impl Stream<'_> {
+    /// The stream with one more stage; `None` when a name was dropped that could make two series alike.
+    fn with(mut self, stage: impl FnOnce() -> Stage) -> Option<Self> {
+        if self.drops_name && !self.one_name {
+            return None;
+        }
+        let stage = stage();
+        self.drops_name |= stage.drops_name();
+        self.stages.push(stage);
+        Some(self)
+    }
+
+    /// Whether the series may be folded without looking for twins.
+    pub(crate) fn is_foldable(&self) -> bool {
+        !self.drops_name || self.one_name
+    }
+
+    fn samples_estimate(&self) -> usize {
+        let (Source::Instant(windows) | Source::Timestamp(windows) | Source::Range { windows, .. }) = &self.source;
+        let span_ms = windows.end(self.grid.len.saturating_sub(1)).saturating_sub(windows.start(0));
+        let samples = usize::try_from(span_ms / SAMPLE_DISTANCE_MS).unwrap_or(0);
+        self.set.len().saturating_mul(samples.max(self.grid.len))
+    }
+}
+
+/// Takes staleness markers out: a range holds samples alone.
+pub(crate) fn drop_stale(columns: &mut Columns) {
+    if columns.values.iter().any(|v| is_stale(*v)) {
+        let mut keep = columns.values.iter().map(|v| !is_stale(*v));
+        columns.timestamps.retain(|_| keep.next().unwrap_or(false));
+        columns.values.retain(|v| !is_stale(*v));
+    }
+    if columns.histograms.iter().any(|h| is_stale_histogram(h)) {
+        let mut keep = columns.histograms.iter().map(|h| !is_stale_histogram(h));
+        columns.histogram_timestamps.retain(|_| keep.next().unwrap_or(false));
+        columns.histograms.retain(|h| !is_stale_histogram(h));
+    }
+}
+
+/// Keeps what was taken in `(start, end]`.
+fn cut<T>(timestamps: &mut Vec<Timestamp>, samples: &mut Vec<T>, start: Timestamp, end: Timestamp) {
+    let after = timestamps.partition_point(|t| *t <= end);
+    timestamps.truncate(after);
+    samples.truncate(after);
+    let before = timestamps.partition_point(|t| *t <= start);
+    timestamps.drain(..before);
+    samples.drain(..before);
+}
+
+/// Marks the steps whose window holds a sample.
+pub(crate) fn mark_windows(columns: &Columns, windows: &Windows, present: &mut [bool]) {
+    let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
+    for (step_idx, present) in present.iter_mut().enumerate() {
+        let (start, end) = (windows.start(step_idx), windows.end(step_idx));
+        floats.advance(&columns.timestamps, start, end);
+        histograms.advance(&columns.histogram_timestamps, start, end);
+        *present |= floats.first < floats.end || histograms.first < histograms.end;
+    }
+}
+
+/// The point at each step by the lookback rule: the last sample in `(t - lookback, t]`, unless it ends the series.
+/// Source: Prometheus `promql/engine.go`, `vectorSelectorSingle`. Cost: one pass over samples and steps.
+fn instant(columns: &Columns, windows: &Windows, out: &mut Column) {
+    each_last(columns, windows, |step_idx, _, point| out.set(step_idx, point));
+}
+
+/// The time of that sample, in seconds.
+fn timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
+    each_last(columns, windows, |step_idx, t, _| out.floats[step_idx] = t as f64 / 1000.0);
+}
+
+fn each_last(columns: &Columns, windows: &Windows, mut found: impl FnMut(usize, i64, PointRef<'_>)) {
+    let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
+    for step_idx in 0..windows.grid.len {
+        let (start, end) = (windows.start(step_idx), windows.end(step_idx));
+        floats.advance_end(&columns.timestamps, end);
+        histograms.advance_end(&columns.histogram_timestamps, end);
+        let float = floats.end.checked_sub(1).map(|at| (columns.timestamps[at], at));
+        let histogram = histograms.end.checked_sub(1).map(|at| (columns.histogram_timestamps[at], at));
+        match (float, histogram) {
+            (Some((t, at)), other) if t > start && other.is_none_or(|(other, _)| other < t) => {
+                if !is_stale(columns.values[at]) {
+                    found(step_idx, t, PointRef::Float(columns.values[at]));
+                }
+            }
+            (_, Some((t, at))) if t > start && !is_stale_histogram(&columns.histograms[at]) => {
+                found(step_idx, t, PointRef::Histogram(&columns.histograms[at]));
+            }
+            _ => {}
+        }
+    }
+}

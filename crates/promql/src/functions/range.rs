@@ -1,0 +1,118 @@
+//! What a function of ranges gets: a series' samples and the windows to look through.
+
+use std::sync::Arc;
+
+use model::{Budget, Columns, Histogram, Labels, Timestamp};
+
+use crate::EvalError;
+use crate::annotation::{Notes, Remark};
+use crate::eval::{Column, Cursor, ScalarColumn, Windows};
+use crate::expr::Offset;
+
+/// Computes a series' column from its samples.
+pub(crate) type RangeKernel = fn(&RangeInput<'_>, &mut Column, &mut Notes) -> Result<(), EvalError>;
+
+/// A function of ranges.
+#[derive(Clone, Copy)]
+pub(crate) struct RangeFunction {
+    pub(crate) kernel: RangeKernel,
+    /// Whether the result is still what the metric name says.
+    pub(crate) keeps_name: bool,
+}
+
+/// The samples of one series and how to look at them.
+pub(crate) struct RangeInput<'a> {
+    /// Samples without staleness markers.
+    pub(crate) columns: &'a Columns,
+    pub(crate) windows: Windows,
+    /// The scalar arguments, in order.
+    pub(crate) args: &'a [ScalarColumn],
+    pub(crate) labels: &'a Labels,
+    /// Where the range argument starts.
+    pub(crate) at: Offset,
+    pub(crate) budget: &'a Budget,
+}
+
+/// The samples inside one window; at least one.
+#[derive(Clone, Copy)]
+pub(crate) struct Window<'a> {
+    pub(crate) step_idx: usize,
+    /// Last timestamp before the window.
+    pub(crate) start: Timestamp,
+    /// Last timestamp inside.
+    pub(crate) end: Timestamp,
+    /// Position of the first float in the series.
+    pub(crate) first: usize,
+    pub(crate) timestamps: &'a [Timestamp],
+    pub(crate) values: &'a [f64],
+    pub(crate) histogram_timestamps: &'a [Timestamp],
+    pub(crate) histograms: &'a [Arc<Histogram>],
+}
+
+/// Samples between two looks at the budget.
+const SAMPLES_PER_CHECK: usize = 4096;
+
+impl<'a> RangeInput<'a> {
+    /// Calls `f` for each window that holds a sample. Cost: two positions move along the samples once.
+    #[inline]
+    pub(crate) fn each_window(&self, mut f: impl FnMut(Window<'a>)) -> Result<(), EvalError> {
+        let columns: &'a Columns = self.columns;
+        let (mut floats, mut histograms, mut seen) = (Cursor::default(), Cursor::default(), 0);
+        for step_idx in 0..self.windows.grid.len {
+            let (start, end) = (self.windows.start(step_idx), self.windows.end(step_idx));
+            floats.advance(&columns.timestamps, start, end);
+            histograms.advance(&columns.histogram_timestamps, start, end);
+            let n = floats.end - floats.first + histograms.end - histograms.first;
+            if n == 0 {
+                continue;
+            }
+            seen += n;
+            if seen >= SAMPLES_PER_CHECK {
+                self.budget.check()?;
+                seen = 0;
+            }
+            f(Window {
+                step_idx,
+                start,
+                end,
+                first: floats.first,
+                timestamps: &columns.timestamps[floats.first..floats.end],
+                values: &columns.values[floats.first..floats.end],
+                histogram_timestamps: &columns.histogram_timestamps[histograms.first..histograms.end],
+                histograms: &columns.histograms[histograms.first..histograms.end],
+            });
+        }
+        Ok(())
+    }
+
+    /// The metric name, for remarks.
+    pub(crate) fn name(&self) -> &'a str {
+        self.labels.metric_name().unwrap_or("")
+    }
+
+    /// Leaves the remark that a window held both floats and histograms.
+    pub(crate) fn note_mixed(&self, notes: &mut Notes) {
+        notes.add(self.at, Remark::MixedFloatsHistograms(self.name()));
+    }
+
+    /// Leaves the remark that the histograms of a window were passed over.
+    pub(crate) fn note_ignored(&self, window: &Window<'_>, notes: &mut Notes) {
+        if !window.histograms.is_empty() {
+            notes.add(self.at, Remark::HistogramIgnoredInRange(self.name()));
+        }
+    }
+
+    /// Calls `f` for each window with floats, and remarks on histograms beside them.
+    pub(crate) fn each_float_window(
+        &self,
+        notes: &mut Notes,
+        mut f: impl FnMut(Window<'a>, &mut Notes),
+    ) -> Result<(), EvalError> {
+        self.each_window(|window| {
+            if !window.values.is_empty() {
+                self.note_ignored(&window, notes);
+                f(window, notes);
+            }
+        })
+    }
+}

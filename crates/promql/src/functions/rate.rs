@@ -1,0 +1,273 @@
+//! How fast values change: rate, increase, delta, irate, idelta.
+
+use std::sync::Arc;
+
+use model::{Histogram, HistogramError, ResetHint, Timestamp, is_stale};
+
+use super::range::{RangeInput, Window};
+use crate::EvalError;
+use crate::annotation::{Notes, Remark};
+use crate::eval::Column;
+
+/// What a rate-like function does with a window.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Falling values are resets.
+    counter: bool,
+    /// The result is divided by the range's length.
+    per_second: bool,
+}
+
+pub(super) fn rate(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    extrapolated(Kind { counter: true, per_second: true }, input, out, notes)
+}
+
+pub(super) fn increase(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    extrapolated(Kind { counter: true, per_second: false }, input, out, notes)
+}
+
+pub(super) fn delta(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    extrapolated(Kind { counter: false, per_second: false }, input, out, notes)
+}
+
+fn extrapolated(
+    kind: Kind,
+    input: &RangeInput<'_>,
+    out: &mut Column,
+    notes: &mut Notes,
+) -> Result<(), EvalError> {
+    let resets = if kind.counter { reset_positions(&input.columns.values) } else { Vec::new() };
+    let mut resets_seen = 0;
+    input.each_window(|window| {
+        if !window.histograms.is_empty() {
+            if !window.values.is_empty() {
+                input.note_mixed(notes);
+            } else if let Some(result) = histogram_window(kind, input, &window, notes) {
+                out.set_histogram(window.step_idx, Arc::new(result));
+            }
+            return;
+        }
+        while resets.get(resets_seen).is_some_and(|at| *at <= window.first) {
+            resets_seen += 1;
+        }
+        if let Some(result) = float_window(kind, input, &window, &resets[resets_seen..]) {
+            out.floats[window.step_idx] = result;
+        }
+    })?;
+    let name = input.name();
+    let is_counter_name = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+    if kind.counter && !name.is_empty() && !is_counter_name && out.floats.iter().any(|v| !is_stale(*v)) {
+        notes.add(input.at, Remark::PossibleNonCounter(name));
+    }
+    Ok(())
+}
+
+/// Positions whose value is less than the one before.
+fn reset_positions(values: &[f64]) -> Vec<usize> {
+    values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]).map(|(at, _)| at + 1).collect()
+}
+
+/// `resets` holds the positions after the window's first sample, and further ones.
+fn float_window(kind: Kind, input: &RangeInput<'_>, window: &Window<'_>, resets: &[usize]) -> Option<f64> {
+    let (first, last) = (*window.values.first()?, *window.values.last()?);
+    if window.values.len() < 2 {
+        return None;
+    }
+    let mut result = last - first;
+    for at in resets.iter().take_while(|at| **at < window.first + window.values.len()) {
+        result += input.columns.values[at - 1];
+    }
+    let zero_ratio = (kind.counter && result > 0.0 && first >= 0.0).then(|| first / result);
+    Some(result * factor(kind, input, window, window.timestamps, zero_ratio)?)
+}
+
+/// How much more than the sampled interval the range covers. `zero_ratio` is the first value over the increase, which
+/// says when the counter would have been zero. Source: Prometheus `promql/functions.go`, `extrapolatedRate`.
+fn factor(
+    kind: Kind,
+    input: &RangeInput<'_>,
+    window: &Window<'_>,
+    timestamps: &[Timestamp],
+    zero_ratio: Option<f64>,
+) -> Option<f64> {
+    let (first, last) = (*timestamps.first()?, *timestamps.last()?);
+    let seconds = |from: Timestamp, to: Timestamp| (to - from) as f64 / 1000.0;
+    let mut to_start = seconds(window.start, first);
+    let mut to_end = seconds(last, window.end);
+    let sampled = seconds(first, last);
+    let distance = sampled / (timestamps.len() - 1) as f64;
+    let threshold = distance * 1.1;
+    if to_start >= threshold {
+        to_start = distance / 2.0;
+    }
+    if let Some(ratio) = zero_ratio {
+        let to_zero = sampled * ratio;
+        if to_zero < to_start {
+            to_start = to_zero;
+        }
+    }
+    if to_end >= threshold {
+        to_end = distance / 2.0;
+    }
+    let factor = (sampled + to_start + to_end) / sampled;
+    Some(if kind.per_second { factor / (input.windows.range_ms as f64 / 1000.0) } else { factor })
+}
+
+fn histogram_window(kind: Kind, input: &RangeInput<'_>, window: &Window<'_>, notes: &mut Notes) -> Option<Histogram> {
+    if window.histograms.len() < 2 {
+        return None;
+    }
+    let mut result = histogram_increase(kind.counter, input, window.histograms, notes)?;
+    let first = window.histograms[0].count;
+    let zero_ratio = (kind.counter && result.count > 0.0 && first >= 0.0).then(|| first / result.count);
+    result.scale(factor(kind, input, window, window.histogram_timestamps, zero_ratio)?);
+    Some(result)
+}
+
+/// The difference between the last and the first histogram, counter resets added.
+/// Source: Prometheus `promql/functions.go`, `histogramRate`.
+fn histogram_increase(
+    counter: bool,
+    input: &RangeInput<'_>,
+    points: &[Arc<Histogram>],
+    notes: &mut Notes,
+) -> Option<Histogram> {
+    let (name, at) = (input.name(), input.at);
+    let last = points.last()?;
+    let (mut first, mut custom) = (Histogram::clone(&points[0]), points[0].is_custom());
+    let is_gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
+    if counter && (is_gauge(&first) || is_gauge(last)) {
+        notes.add(at, Remark::NotCounter(name));
+    }
+    if counter && points[1].detect_reset(&first) {
+        // The first sample does not matter any more, nor does its bucket layout.
+        first = points[1].empty_twin();
+        custom = points[1].is_custom();
+    }
+    if last.is_custom() != custom {
+        notes.add(at, Remark::MixedExponentialCustom(name));
+        return None;
+    }
+    let mut schema = last.schema.min(first.schema);
+    for point in points[1..points.len() - 1].iter().filter(|_| counter) {
+        if is_gauge(point) {
+            notes.add(at, Remark::NotCounter(name));
+        }
+        schema = schema.min(point.schema);
+        if point.is_custom() != custom {
+            notes.add(at, Remark::MixedExponentialCustom(name));
+            return None;
+        }
+    }
+    let mut result = Histogram::clone(last);
+    result.reduce_resolution(schema);
+    combine(&mut result, &first, false, input, notes)?;
+    if counter {
+        let mut previous = &first;
+        for point in &points[1..] {
+            if point.detect_reset(previous) {
+                combine(&mut result, previous, true, input, notes)?;
+            }
+            previous = point;
+        }
+    } else if !is_gauge(&points[0]) || !is_gauge(last) {
+        notes.add(at, Remark::NotGauge(name));
+    }
+    result.reset_hint = ResetHint::Gauge;
+    result.compact();
+    Some(result)
+}
+
+/// Adds or subtracts, with remarks; `None` when the schemas do not go together.
+fn combine(
+    result: &mut Histogram,
+    other: &Histogram,
+    add: bool,
+    input: &RangeInput<'_>,
+    notes: &mut Notes,
+) -> Option<()> {
+    match if add { result.add(other) } else { result.subtract(other) } {
+        Ok(merged) => {
+            if merged.bounds_reconciled {
+                notes.add(input.at, Remark::CustomBucketsReconciled(if add { "addition" } else { "subtraction" }));
+            }
+            Some(())
+        }
+        Err(HistogramError::IncompatibleSchemas) => {
+            notes.add(input.at, Remark::MixedExponentialCustom(input.name()));
+            None
+        }
+    }
+}
+
+pub(super) fn irate(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    instant(true, input, out, notes)
+}
+
+pub(super) fn idelta(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    instant(false, input, out, notes)
+}
+
+/// One of the last two samples.
+#[derive(Clone, Copy)]
+enum Last<'a> {
+    Float(f64),
+    Histogram(&'a Histogram),
+}
+
+fn instant(counter: bool, input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    input.each_window(|window| {
+        let Some(((t0, older), (t1, newer))) = last_two(&window) else { return };
+        let seconds = (t1 - t0) as f64 / 1000.0;
+        match (older, newer) {
+            (Last::Float(older), Last::Float(newer)) => {
+                let difference = if counter && newer < older { newer } else { newer - older };
+                out.floats[window.step_idx] = if counter { difference / seconds } else { difference };
+            }
+            (Last::Histogram(older), Last::Histogram(newer)) => {
+                if let Some(mut result) = instant_histograms(counter, older, newer, input, notes) {
+                    if counter {
+                        result.divide(seconds);
+                    }
+                    out.set_histogram(window.step_idx, Arc::new(result));
+                }
+            }
+            _ => input.note_mixed(notes),
+        }
+    })
+}
+
+fn last_two<'a>(window: &Window<'a>) -> Option<((Timestamp, Last<'a>), (Timestamp, Last<'a>))> {
+    let floats = window.timestamps.iter().zip(window.values).rev().take(2);
+    let histograms = window.histogram_timestamps.iter().zip(window.histograms).rev().take(2);
+    let mut all: Vec<(Timestamp, Last<'a>)> = Vec::with_capacity(4);
+    all.extend(floats.map(|(t, v)| (*t, Last::Float(*v))));
+    all.extend(histograms.map(|(t, h)| (*t, Last::Histogram(h))));
+    if all.len() > 2 || !window.histograms.is_empty() {
+        all.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
+    }
+    Some((*all.get(1)?, *all.first()?))
+}
+
+fn instant_histograms(
+    counter: bool,
+    older: &Histogram,
+    newer: &Histogram,
+    input: &RangeInput<'_>,
+    notes: &mut Notes,
+) -> Option<Histogram> {
+    let gauges = [older, newer].map(|h| h.reset_hint == ResetHint::Gauge);
+    if counter && (gauges[0] || gauges[1]) {
+        notes.add(input.at, Remark::NotCounter(input.name()));
+    }
+    if !counter && !(gauges[0] && gauges[1]) {
+        notes.add(input.at, Remark::NotGauge(input.name()));
+    }
+    let mut result = newer.clone();
+    if !counter || !newer.detect_reset(older) {
+        combine(&mut result, older, false, input, notes)?;
+    }
+    result.reset_hint = ResetHint::Gauge;
+    result.compact();
+    Some(result)
+}

@@ -1,0 +1,15 @@
+//! Sums that keep what rounding takes away: Kahan's algorithm with Neumaier's improvement.
+
+/// Adds `v` to the sum with its compensation; the total is `sum + c`. Source: Prometheus `util/kahansum`.
+#[inline]
+pub(crate) fn add(v: f64, sum: f64, c: f64) -> (f64, f64) {
+    let total = sum + v;
+    let c = if total.is_infinite() {
+        0.0
+    } else if sum.abs() >= v.abs() {
+        c + ((sum - total) + v)
+    } else {
+        c + ((v - total) + sum)
+    };
+    (total, c)
+}

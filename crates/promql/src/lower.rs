@@ -1,0 +1,309 @@
+//! From promql-parser's tree to ours: numbers of tokens become values, matchers and positions again.
+
+use model::{METRIC_NAME, MatchOp, Matcher, PatternError};
+use promql_parser::label::Matcher as ParsedMatcher;
+use promql_parser::parser as parsed;
+use promql_parser::parser::token as ids;
+
+use crate::ParseError;
+use crate::expr::{
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Matching, RangeSelector, Selector,
+    Subquery,
+};
+use crate::functions;
+use crate::scan::{Token, TokenKind};
+use crate::skeleton::{NAME_PREFIX, Skeleton, skeleton};
+
+/// Longest duration, in ms: about 292 years, far from where sums of times overflow.
+const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
+
+/// Parses tokens into an expression; also returns the number of its selectors.
+pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<(Expr, usize), ParseError> {
+    let skeleton = skeleton(source, tokens)?;
+    let tree = parsed::parse(&skeleton.text).map_err(|message| syntax_error(source, tokens, &message))?;
+    let mut lowering = Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, n_selectors: 0 };
+    let expr = lowering.expr(&tree)?;
+    Ok((expr, lowering.n_selectors))
+}
+
+/// The parser's message without the skeleton's numbers, at the first token that cannot stand where it stands.
+fn syntax_error(source: &str, tokens: &[Token], message: &str) -> ParseError {
+    if let Some(found) = crate::syntax::first_misfit(source, tokens) {
+        return found;
+    }
+    let message = if message == "invalid promql query" { "unexpected end of input" } else { message };
+    ParseError::at(source, 0, message)
+}
+
+struct Lowering<'a> {
+    source: &'a str,
+    tokens: &'a [Token],
+    skeleton: &'a Skeleton,
+    calls_seen: usize,
+    n_selectors: usize,
+}
+
+impl Lowering<'_> {
+    fn error(&self, at: usize, message: impl Into<String>) -> ParseError {
+        ParseError::at(self.source, at, message)
+    }
+
+    /// The token a number of the skeleton stands for.
+    fn token(&self, number: usize) -> Result<&Token, ParseError> {
+        let token = number.checked_sub(1).and_then(|idx| self.tokens.get(idx));
+        token.ok_or_else(|| self.error(0, "unexpected number"))
+    }
+
+    fn numbered(&self, text: &str) -> Result<&Token, ParseError> {
+        self.token(text.parse().map_err(|_| self.error(0, format!("unexpected {text:?}")))?)
+    }
+
+    /// The text of a name or string token.
+    fn word(&self, text: &str) -> Result<String, ParseError> {
+        match &self.numbered(text)?.kind {
+            TokenKind::Name(word) | TokenKind::Text(word) => Ok(word.clone()),
+            TokenKind::Number(_) | TokenKind::Duration(_) | TokenKind::Mark(_) => {
+                Err(self.error(0, format!("unexpected {text:?}")))
+            }
+        }
+    }
+
+    fn words(&self, labels: &promql_parser::label::Labels) -> Result<Vec<String>, ParseError> {
+        let mut words = labels.labels.iter().map(|label| self.word(label)).collect::<Result<Vec<_>, _>>()?;
+        words.sort();
+        words.dedup();
+        Ok(words)
+    }
+
+    fn next_call(&mut self) -> usize {
+        let at = self.skeleton.calls.get(self.calls_seen).copied().unwrap_or(0);
+        self.calls_seen += 1;
+        at
+    }
+
+    fn expr(&mut self, tree: &parsed::Expr) -> Result<Expr, ParseError> {
+        Ok(match tree {
+            parsed::Expr::NumberLiteral(number) => self.number(number.val)?,
+            parsed::Expr::StringLiteral(text) => {
+                let at = self.numbered(&text.val)?.start;
+                Expr::Text { text: self.word(&text.val)?, at }
+            }
+            parsed::Expr::Paren(paren) => Expr::Paren(Box::new(self.expr(&paren.expr)?)),
+            parsed::Expr::Unary(unary) => Expr::Negate(Box::new(self.expr(&unary.expr)?)),
+            parsed::Expr::VectorSelector(selector) => Expr::Selector(self.selector(selector)?),
+            parsed::Expr::MatrixSelector(range) => Expr::Range(RangeSelector {
+                selector: self.selector(&range.vs)?,
+                range_ms: self.positive_span(range.range)?,
+            }),
+            parsed::Expr::Subquery(subquery) => self.subquery(subquery)?,
+            parsed::Expr::Call(call) => self.call(call)?,
+            parsed::Expr::Aggregate(aggregate) => self.aggregate(aggregate)?,
+            parsed::Expr::Binary(binary) => self.binary(binary)?,
+            parsed::Expr::Extension(_) => return Err(self.error(0, "unexpected extension")),
+        })
+    }
+
+    fn number(&self, number: f64) -> Result<Expr, ParseError> {
+        #[expect(clippy::cast_possible_truncation, reason = "the skeleton holds small whole numbers alone")]
+        let token = self.token(number.abs() as usize)?;
+        let value = seconds(token);
+        Ok(Expr::Number { value: if number < 0.0 { -value } else { value }, at: token.start })
+    }
+
+    fn span(&self, span: std::time::Duration) -> Result<(i64, usize), ParseError> {
+        let number = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
+        let token = self.token(number)?;
+        let ms = match token.kind {
+            TokenKind::Duration(ms) => ms,
+            _ => milliseconds(seconds(token)).ok_or_else(|| self.error(token.start, "duration out of range"))?,
+        };
+        if ms > DURATION_MS_MAX { Err(self.error(token.start, "duration out of range")) } else { Ok((ms, token.start)) }
+    }
+
+    fn positive_span(&self, span: std::time::Duration) -> Result<i64, ParseError> {
+        match self.span(span)? {
+            (ms, _) if ms > 0 => Ok(ms),
+            (_, at) => Err(self.error(at, "duration must be greater than 0")),
+        }
+    }
+
+    fn offset(&self, offset: Option<&parsed::Offset>) -> Result<i64, ParseError> {
+        Ok(match offset {
+            None => 0,
+            Some(parsed::Offset::Pos(span)) => self.span(*span)?.0,
+            Some(parsed::Offset::Neg(span)) => -self.span(*span)?.0,
+        })
+    }
+
+    fn pinned(&self, at: Option<&parsed::AtModifier>) -> Result<Option<At>, ParseError> {
+        let time = match at {
+            None => return Ok(None),
+            Some(parsed::AtModifier::Start) => return Ok(Some(At::Start)),
+            Some(parsed::AtModifier::End) => return Ok(Some(At::End)),
+            Some(parsed::AtModifier::At(time)) => *time,
+        };
+        let (sign, since) = match time.duration_since(std::time::SystemTime::UNIX_EPOCH) {
+            Ok(since) => (1.0, since),
+            Err(before) => (-1.0, before.duration()),
+        };
+        let token = self.token(usize::try_from(since.as_secs()).unwrap_or(usize::MAX))?;
+        let ms = milliseconds(sign * seconds(token));
+        let ms = ms.ok_or_else(|| self.error(token.start, "timestamp out of bounds for @ modifier"))?;
+        Ok(Some(At::Time(ms)))
+    }
+
+    fn selector(&mut self, selector: &parsed::VectorSelector) -> Result<Selector, ParseError> {
+        let (name, mut at) = self.metric_name(selector.name.as_deref())?;
+        let mut matchers = Vec::new();
+        if let Some(first) = selector.matchers.matchers.first().filter(|_| name.is_none()) {
+            at = self.numbered(if first.name == METRIC_NAME { &first.value } else { &first.name })?.start;
+            at = self.source.get(..at).and_then(|before| before.rfind('{')).unwrap_or(at);
+        }
+        for matcher in &selector.matchers.matchers {
+            matchers.push(self.matcher(matcher)?);
+        }
+        if let Some(name) = &name {
+            if let Some(twice) = matchers.iter().find(|matcher| matcher.name() == METRIC_NAME) {
+                let message = format!("metric name must not be set twice: {name:?} or {:?}", twice.value());
+                return Err(self.error(at, message));
+            }
+            matchers.push(Matcher::equal(METRIC_NAME, name));
+        }
+        if matchers.iter().all(Matcher::matches_empty) {
+            return Err(self.error(at, "vector selector must contain at least one non-empty matcher"));
+        }
+        let selector_idx = self.n_selectors;
+        self.n_selectors += 1;
+        let offset_ms = self.offset(selector.offset.as_ref())?;
+        let pinned = self.pinned(selector.at.as_ref())?;
+        Ok(Selector { selector_idx, name, matchers, offset_ms, pinned, at })
+    }
+
+    fn metric_name(&self, name: Option<&str>) -> Result<(Option<String>, usize), ParseError> {
+        let Some(name) = name else { return Ok((None, 0)) };
+        match name.strip_prefix(NAME_PREFIX).filter(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+            Some(number) if !number.is_empty() => Ok((Some(self.word(number)?), self.numbered(number)?.start)),
+            // A keyword used as a metric name stays in the skeleton as it is.
+            _ => Ok((Some(name.to_owned()), 0)),
+        }
+    }
+
+    fn matcher(&self, matcher: &ParsedMatcher) -> Result<Matcher, ParseError> {
+        if matcher.name == METRIC_NAME {
+            return Ok(Matcher::equal(METRIC_NAME, &self.word(&matcher.value)?));
+        }
+        let value_number: usize = matcher.value.parse().unwrap_or(0);
+        let value = self.token(value_number)?;
+        let op = match self.token(value_number - 1)?.kind {
+            TokenKind::Mark("!=") => MatchOp::NotEqual,
+            TokenKind::Mark("=~") => MatchOp::Regex,
+            TokenKind::Mark("!~") => MatchOp::NotRegex,
+            _ => MatchOp::Equal,
+        };
+        let name = self.word(&matcher.name)?;
+        let text = self.word(&matcher.value)?;
+        let refused = |error: PatternError| self.error(value.start, error.to_string());
+        Matcher::new(&name, op, &text).map_err(refused)
+    }
+
+    fn subquery(&mut self, subquery: &parsed::SubqueryExpr) -> Result<Expr, ParseError> {
+        Ok(Expr::Subquery(Box::new(Subquery {
+            expr: self.expr(&subquery.expr)?,
+            range_ms: self.positive_span(subquery.range)?,
+            step_ms: subquery.step.map(|step| self.positive_span(step)).transpose()?,
+            offset_ms: self.offset(subquery.offset.as_ref())?,
+            pinned: self.pinned(subquery.at.as_ref())?,
+        })))
+    }
+
+    fn call(&mut self, call: &parsed::Call) -> Result<Expr, ParseError> {
+        let at = self.next_call();
+        let name = call.func.name;
+        let function = functions::lookup(name).ok_or_else(|| self.error(at, format!("unknown function with name {name:?}")))?;
+        let args = call.args.args.iter().map(|arg| self.expr(arg)).collect::<Result<_, _>>()?;
+        Ok(Expr::Call(Call { function, args, at }))
+    }
+
+    fn aggregate(&mut self, aggregate: &parsed::AggregateExpr) -> Result<Expr, ParseError> {
+        let at = self.next_call();
+        let name = aggregate.op.to_string();
+        let op = AggregateOp::parse(&name).ok_or_else(|| self.error(at, format!("unknown aggregation {name:?}")))?;
+        let param = aggregate.param.as_ref().map(|param| self.expr(param)).transpose()?;
+        let expr = self.expr(&aggregate.expr)?;
+        let grouping = match &aggregate.modifier {
+            None => Grouping::default(),
+            Some(parsed::LabelModifier::Include(labels)) => Grouping { without: false, labels: self.words(labels)? },
+            Some(parsed::LabelModifier::Exclude(labels)) => Grouping { without: true, labels: self.words(labels)? },
+        };
+        Ok(Expr::Aggregate(Box::new(Aggregate { op, expr, param, grouping, at })))
+    }
+
+    fn binary(&mut self, binary: &parsed::BinaryExpr) -> Result<Expr, ParseError> {
+        let lhs = self.expr(&binary.lhs)?;
+        let op = binary_op(binary.op.id()).ok_or_else(|| self.error(lhs.at(), "unknown operator"))?;
+        let rhs = self.expr(&binary.rhs)?;
+        let mut matching = Matching::default();
+        let mut returns_bool = false;
+        if let Some(modifier) = &binary.modifier {
+            returns_bool = modifier.return_bool;
+            if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
+                return Err(self.error(lhs.at(), "fill modifiers are not supported"));
+            }
+            if let Some(labels) = &modifier.matching {
+                matching.on = labels.is_include();
+                matching.labels = self.words(labels.labels())?;
+                matching.written = true;
+            }
+            let (cardinality, include) = match &modifier.card {
+                parsed::VectorMatchCardinality::ManyToOne(labels) => (Cardinality::ManyToOne, self.words(labels)?),
+                parsed::VectorMatchCardinality::OneToMany(labels) => (Cardinality::OneToMany, self.words(labels)?),
+                parsed::VectorMatchCardinality::OneToOne | parsed::VectorMatchCardinality::ManyToMany => {
+                    (Cardinality::OneToOne, Vec::new())
+                }
+            };
+            (matching.cardinality, matching.include) = (cardinality, include);
+        }
+        if op.is_set() && matching.cardinality == Cardinality::OneToOne {
+            matching.cardinality = Cardinality::ManyToMany;
+        }
+        Ok(Expr::Binary(Box::new(Binary { op, lhs, rhs, matching, returns_bool })))
+    }
+}
+
+/// A literal's value as a number: durations count in seconds.
+fn seconds(token: &Token) -> f64 {
+    match token.kind {
+        TokenKind::Number(value) => value,
+        TokenKind::Duration(ms) => ms as f64 / 1000.0,
+        TokenKind::Name(_) | TokenKind::Text(_) | TokenKind::Mark(_) => f64::NAN,
+    }
+}
+
+/// Seconds as whole milliseconds, within the range that sums of times leave room for.
+fn milliseconds(seconds: f64) -> Option<i64> {
+    let ms = (seconds * 1000.0).round();
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
+    (ms.abs() <= DURATION_MS_MAX as f64).then_some(ms as i64)
+}
+
+fn binary_op(id: ids::TokenId) -> Option<BinaryOp> {
+    Some(match id {
+        ids::T_ADD => BinaryOp::Add,
+        ids::T_SUB => BinaryOp::Sub,
+        ids::T_MUL => BinaryOp::Mul,
+        ids::T_DIV => BinaryOp::Div,
+        ids::T_MOD => BinaryOp::Mod,
+        ids::T_POW => BinaryOp::Pow,
+        ids::T_ATAN2 => BinaryOp::Atan2,
+        ids::T_EQLC => BinaryOp::Equal,
+        ids::T_NEQ => BinaryOp::NotEqual,
+        ids::T_LSS => BinaryOp::Less,
+        ids::T_LTE => BinaryOp::LessEqual,
+        ids::T_GTR => BinaryOp::Greater,
+        ids::T_GTE => BinaryOp::GreaterEqual,
+        ids::T_LAND => BinaryOp::And,
+        ids::T_LOR => BinaryOp::Or,
+        ids::T_LUNLESS => BinaryOp::Unless,
+        _ => return None,
+    })
+}

@@ -1,0 +1,223 @@
+//! A query from its text to its answer.
+
+use std::sync::{Mutex, PoisonError};
+
+use model::{Budget, Columns, InstantSeries, Labels, Matcher, Point, Queryable, RangeSeries, Timestamp, Value};
+
+use crate::annotation::Notes;
+use crate::eval::{Column, Evaluator, Grid, PointRef, QuerySpan, STEPS_MAX, Selections, Series, samples};
+use crate::expr::{AggregateOp, Expr, RangeSelector};
+use crate::functions::order::decides_order;
+use crate::stack::{depth, with_stack};
+use crate::{EvalError, ParseError, TextLimits, ValueType, check, lower, prepare, scan};
+
+/// A parsed and checked query, to be evaluated any number of times.
+#[derive(Clone, Debug)]
+pub struct Query {
+    text: String,
+    expr: Expr,
+    n_selectors: usize,
+    depth: usize,
+    late_names: bool,
+}
+
+/// The steps of a range query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// First step.
+    pub start: Timestamp,
+    /// No step is after it.
+    pub end: Timestamp,
+    /// Distance in ms, at least 1.
+    pub step_ms: i64,
+}
+
+/// What a query is evaluated with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Where series come from.
+    pub store: &'a dyn Queryable,
+    /// What the query may use.
+    pub budget: &'a Budget,
+    /// How far back a selector looks for a sample, in ms.
+    pub lookback_ms: i64,
+}
+
+/// A query's result and what to know about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The result.
+    pub value: Value,
+    /// Why it may be wrong or incomplete.
+    pub warnings: Vec<String>,
+    /// Why it may not be what was meant.
+    pub infos: Vec<String>,
+}
+
+/// Reads a bare selector such as `up{job="a"}`: what `match[]` holds.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    let query = Query::parse(text, &TextLimits::default())?;
+    match &query.expr {
+        Expr::Selector(selector) if selector.offset_ms == 0 && selector.pinned.is_none() => {
+            Ok(selector.matchers.clone())
+        }
+        other => Err(ParseError::at(text, other.at(), "expected a series selector without modifiers")),
+    }
+}
+
+impl Query {
+    /// Parses and checks a query.
+    ///
+    /// Errors: texts beyond `limits`, and what Prometheus would refuse.
+    pub fn parse(text: &str, limits: &TextLimits) -> Result<Query, ParseError> {
+        limits.check_length(text)?;
+        let tokens = scan::scan(text)?;
+        limits.check_tokens(text, &tokens)?;
+        // Every level of the tree stems from at least one token.
+        let parsed = with_stack(tokens.len() / 2, || {
+            let (expr, n_selectors) = lower::parse(text, &tokens)?;
+            check::check(text, &expr)?;
+            let expr = prepare::prepare(expr);
+            let depth = depth(&expr);
+            Ok(Query { text: text.to_owned(), expr, n_selectors, depth, late_names: false })
+        });
+        parsed.unwrap_or_else(|message| Err(ParseError::at(text, 0, message)))
+    }
+
+    /// Keeps metric names through the evaluation and drops them from the answer, as Prometheus does with its feature
+    /// `promql-delayed-name-removal`. By default a name goes when the value is no longer what it names.
+    #[must_use]
+    pub fn with_late_names(mut self) -> Query {
+        self.late_names = true;
+        self
+    }
+
+    /// The type of the answer.
+    pub fn value_type(&self) -> ValueType {
+        self.expr.value_type()
+    }
+
+    /// Evaluates at one time.
+    pub fn instant(&self, t: Timestamp, ctx: &Context<'_>) -> Result<Answer, EvalError> {
+        let span = QuerySpan { start: t, end: t, step_ms: 1 };
+        self.run(Grid::instant(t), span, ctx, |evaluator, grid| self.instant_value(evaluator, grid, t))
+    }
+
+    /// Evaluates at each step.
+    ///
+    /// Errors: an expression that is no scalar and no instant vector.
+    pub fn range(&self, steps: Steps, ctx: &Context<'_>) -> Result<Answer, EvalError> {
+        let span = QuerySpan { start: steps.start, end: steps.end, step_ms: steps.step_ms.max(1) };
+        let Some(grid) = Grid::between(steps.start, steps.end, steps.step_ms, STEPS_MAX) else {
+            return Err(EvalError::Invalid(format!("query has more than {STEPS_MAX} steps")));
+        };
+        self.run(grid, span, ctx, |evaluator, grid| self.range_value(evaluator, grid))
+    }
+
+    fn run(
+        &self,
+        grid: Grid,
+        span: QuerySpan,
+        ctx: &Context<'_>,
+        evaluate: impl FnOnce(&Evaluator<'_>, Grid) -> Result<Value, EvalError> + Send,
+    ) -> Result<Answer, EvalError> {
+        let done = with_stack(self.depth, || {
+            let (selections, mut warnings) = Selections::new(&self.expr, self.n_selectors, grid, span, ctx)?;
+            let notes = Mutex::new(Notes::default());
+            let evaluator = Evaluator { ctx, span, selections, notes, late_names: self.late_names };
+            let value = evaluate(&evaluator, grid)?;
+            let notes = evaluator.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let (more, infos) = notes.into_texts(&self.text);
+            warnings.extend(more);
+            Ok(Answer { value, warnings, infos })
+        });
+        done.unwrap_or_else(|message| Err(EvalError::Storage(message)))
+    }
+
+    fn instant_value(&self, evaluator: &Evaluator<'_>, grid: Grid, t: Timestamp) -> Result<Value, EvalError> {
+        match self.expr.value_type() {
+            ValueType::String => Ok(Value::String { t, text: evaluator.text(&self.expr)?.to_owned() }),
+            ValueType::Scalar => Ok(Value::Scalar { t, v: evaluator.scalar(&self.expr, grid)?.at(0) }),
+            ValueType::Matrix => matrix_value(evaluator, &self.expr, grid),
+            ValueType::Vector => {
+                let series = evaluator.vector(&self.expr, grid)?;
+                let mut series = evaluator.drop_late_names(series, grid)?;
+                if !keeps_order(&self.expr) {
+                    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+                }
+                let point = |s: Series| {
+                    let point = match s.column.get(0)? {
+                        PointRef::Float(float) => Point::Float(float),
+                        PointRef::Histogram(histogram) => Point::Histogram(histogram.clone()),
+                    };
+                    Some(InstantSeries { labels: s.labels, t, point })
+                };
+                Ok(Value::Vector(series.into_iter().filter_map(point).collect()))
+            }
+        }
+    }
+
+    fn range_value(&self, evaluator: &Evaluator<'_>, grid: Grid) -> Result<Value, EvalError> {
+        match self.expr.value_type() {
+            ValueType::Vector => {
+                let series = evaluator.vector(&self.expr, grid)?;
+                let series = evaluator.drop_late_names(series, grid)?;
+                to_matrix(evaluator, series, grid)
+            }
+            ValueType::Scalar => {
+                let scalar = evaluator.scalar(&self.expr, grid)?;
+                let floats = (0..grid.len).map(|step_idx| scalar.at(step_idx)).collect();
+                let column = Column { floats, histograms: None };
+                evaluator.charge(1, grid)?;
+                to_matrix(evaluator, vec![Series::new(Labels::empty(), column)], grid)
+            }
+            other => Err(EvalError::Invalid(format!(
+                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+                other.describe()
+            ))),
+        }
+    }
+}
+
+/// Whether the expression itself says in which order its elements are shown.
+fn keeps_order(expr: &Expr) -> bool {
+    match expr.bare() {
+        Expr::Call(call) => decides_order(call.function.name),
+        Expr::Aggregate(aggregate) => matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk),
+        _ => false,
+    }
+}
+
+/// Columns over a grid as series of points, sorted by labels.
+fn to_matrix(evaluator: &Evaluator<'_>, series: Vec<Series>, grid: Grid) -> Result<Value, EvalError> {
+    let mut out = Vec::with_capacity(series.len());
+    for s in series {
+        evaluator.charge(1, grid)?;
+        let mut columns = Columns::default();
+        samples(&s.column, grid, &mut columns);
+        evaluator.discard(vec![s.clone()], grid);
+        if !columns.is_empty() {
+            out.push(RangeSeries { labels: s.labels, columns });
+        }
+    }
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(Value::Matrix(out))
+}
+
+/// The samples of a range selector or subquery at one time.
+fn matrix_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Value, EvalError> {
+    match expr.bare() {
+        Expr::Range(RangeSelector { selector, range_ms }) => {
+            let windows = evaluator.windows(selector, *range_ms, grid);
+            let mut out = evaluator.raw_samples(selector, windows.start(0), windows.end(0))?;
+            out.sort_by(|a, b| a.labels.cmp(&b.labels));
+            Ok(Value::Matrix(out))
+        }
+        Expr::Subquery(subquery) => {
+            let (series, fine, _) = evaluator.subquery(subquery, grid)?;
+            let series = evaluator.drop_late_names(series, fine)?;
+            to_matrix(evaluator, series, fine)
+        }
+        other => Err(evaluator.mistyped(other)),
+    }
+}

@@ -1,0 +1,155 @@
+//! The text that promql-parser sees: the query's structure, with every literal and name replaced by its token's number.
+//!
+//! Q: Why not the text itself? A: the parser refuses or alters some of what Prometheus takes (raw strings with a
+//! backslash, large durations, regular expressions of Go's dialect) and keeps no positions. Behind a number it cannot:
+//! values, regular expressions and positions come from our own tokens, and only the tree's shape comes from the parser.
+
+use std::fmt::Write;
+
+use crate::ParseError;
+use crate::expr::AggregateOp;
+use crate::scan::{Token, TokenKind};
+
+/// What stands before a metric name's number, since a name cannot start with a digit.
+pub(crate) const NAME_PREFIX: char = 'm';
+
+/// Words that the grammar knows and that stay as they are.
+const KEYWORDS: [&str; 20] = [
+    "and",
+    "or",
+    "unless",
+    "atan2",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "bool",
+    "offset",
+    "start",
+    "end",
+    "fill",
+    "fill_left",
+    "fill_right",
+    "smoothed",
+    "anchored",
+    "step",
+];
+
+/// The words after which a bracket holds label names.
+const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
+
+/// A query as promql-parser may read it, and what its numbers stand for.
+pub(crate) struct Skeleton {
+    /// The text for the parser.
+    pub(crate) text: String,
+    /// Start of each call and aggregation, in source order.
+    pub(crate) calls: Vec<usize>,
+}
+
+fn is_one_of(words: &[&str], name: &str) -> bool {
+    words.iter().any(|word| word.eq_ignore_ascii_case(name))
+}
+
+/// Where in the grammar a token stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Expression,
+    Braces,
+    Brackets,
+    LabelList,
+}
+
+/// Builds the skeleton of `tokens`.
+pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, ParseError> {
+    let mut out = Skeleton { text: String::new(), calls: Vec::new() };
+    let mut place = Place::Expression;
+    for (idx, token) in tokens.iter().enumerate() {
+        let previous = idx.checked_sub(1).map(|p| &tokens[p]);
+        let next = tokens.get(idx + 1);
+        match (&token.kind, place) {
+            (TokenKind::Mark(mark), _) => {
+                check_mark(source, tokens, idx, place)?;
+                place = place_after(mark, place, previous);
+                let is_match_op = place == Place::Braces && matches!(*mark, "=~" | "!=" | "!~" | "==");
+                out.text.push_str(if is_match_op { "=" } else { mark });
+            }
+            (TokenKind::Name(_), Place::Braces | Place::LabelList) | (TokenKind::Text(_), _) => {
+                let _ = write!(out.text, "\"{}\"", idx + 1);
+            }
+            (TokenKind::Number(_) | TokenKind::Duration(_), _) => {
+                let is_span = place == Place::Brackets || follows_offset(tokens, idx);
+                let _ = write!(out.text, "{}{}", idx + 1, if is_span { "s" } else { "" });
+            }
+            (TokenKind::Name(name), _) => push_name(&mut out, name, idx, token, previous, next),
+        }
+        out.text.push(' ');
+    }
+    Ok(out)
+}
+
+fn push_name(
+    out: &mut Skeleton,
+    name: &str,
+    idx: usize,
+    token: &Token,
+    previous: Option<&Token>,
+    next: Option<&Token>,
+) {
+    let opens = next.is_some_and(|next| next.is("("));
+    let is_aggregate = AggregateOp::parse(name).is_some();
+    let groups = is_aggregate
+        && next.and_then(Token::name).is_some_and(|word| is_one_of(&["by", "without"], word));
+    let is_pin = previous.is_some_and(|previous| previous.is("@"));
+    let is_keyword = is_one_of(&KEYWORDS, name);
+    let calls = (opens && !is_pin && (!is_keyword || is_one_of(&["start", "end", "step"], name))) || groups;
+    if calls {
+        out.calls.push(token.start);
+    }
+    if calls || is_aggregate || is_keyword || opens {
+        out.text.push_str(name);
+    } else {
+        let _ = write!(out.text, "{NAME_PREFIX}{}", idx + 1);
+    }
+}
+
+fn place_after(mark: &str, place: Place, previous: Option<&Token>) -> Place {
+    match mark {
+        "{" => Place::Braces,
+        "[" => Place::Brackets,
+        "}" | "]" | ")" => Place::Expression,
+        "(" if previous.and_then(Token::name).is_some_and(|name| is_one_of(&GROUPING, name)) => Place::LabelList,
+        _ => place,
+    }
+}
+
+/// Whether the number at `idx` is what `offset` shifts by.
+fn follows_offset(tokens: &[Token], idx: usize) -> bool {
+    let mut before = tokens[..idx].iter().rev().skip_while(|token| token.is("+") || token.is("-"));
+    before.next().and_then(Token::name).is_some_and(|name| name.eq_ignore_ascii_case("offset"))
+}
+
+/// Refuses marks that the skeleton would hide or that belong elsewhere.
+fn check_mark(source: &str, tokens: &[Token], idx: usize, place: Place) -> Result<(), ParseError> {
+    let token = &tokens[idx];
+    let TokenKind::Mark(mark) = token.kind else { return Ok(()) };
+    let refuse = |message: String| Err(ParseError::at(source, token.start, message));
+    match mark {
+        "=~" | "!~" | "=" if place != Place::Braces => refuse(format!("unexpected {mark:?}")),
+        "==" | "<" | ">" | "<=" | ">=" | "+" | "-" if place == Place::Braces => {
+            refuse(format!("unexpected {mark:?} in label matching, expected label matching operator"))
+        }
+        "!" | "|" | "&" | ";" => refuse(format!("unexpected character: {mark:?}")),
+        "," | "}" if place == Place::Braces => {
+            let lone = idx.checked_sub(2).map(|p| (&tokens[p], &tokens[idx - 1]));
+            match lone {
+                Some((before, label)) if (before.is("{") || before.is(",")) && label.name().is_some() => {
+                    refuse(format!("unexpected {mark:?} in label matching, expected label matching operator"))
+                }
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
