@@ -50,20 +50,3 @@ impl BlockError {
         BlockError::Invalid { what: what.into() }
     }
 }
-
-/// A mapped file of a block, with the name that errors say.
-#[derive(Clone, Debug)]
-pub(crate) struct BlockFile {
-    pub(crate) name: String,
-    pub(crate) bytes: disk::Map,
-}
-
-impl BlockFile {
-    pub(crate) fn corrupt(&self, offset: usize, what: &'static str) -> BlockError {
-        BlockError::Corrupt { file: self.name.clone(), offset: offset as u64, what: what.into() }
-    }
-
-    pub(crate) fn unsupported(&self, offset: usize, what: &'static str, number: u64) -> BlockError {
-        BlockError::Unsupported { file: self.name.clone(), offset: offset as u64, what, number }
-    }
-}

@@ -139,7 +139,7 @@ impl BlockMeta {
         self.promenade
     }
 
-    /// Reads the description of the block that errors call `name`.
+    /// Reads the description of block `name`.
     pub(super) fn read(block: &Dir, name: &str) -> Result<BlockMeta, BlockError> {
         let file = || format!("{name}/{META_FILE}");
         let corrupt = |what: String| BlockError::Corrupt { file: file(), offset: 0, what: what.into() };
@@ -147,6 +147,9 @@ impl BlockMeta {
         let meta: BlockMeta = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
         if meta.version != VERSION {
             return Err(BlockError::Unsupported { file: file(), offset: 0, what: "version", number: meta.version });
+        }
+        if meta.ulid.to_string() != name {
+            return Err(corrupt(format!("it describes block {}", meta.ulid)));
         }
         if meta.max_time < meta.min_time {
             return Err(corrupt(format!("it ends at {} before it starts at {}", meta.max_time, meta.min_time)));
@@ -179,7 +182,8 @@ mod tests {
         let meta: BlockMeta = serde_json::from_str(FOREIGN).unwrap();
         assert_eq!(meta.range(), BlockRange { start: -7_200_000, end: 0 });
         assert_eq!((meta.stats.num_samples, meta.compaction.level, meta.wal_cover()), (5, 2, None));
-        let (before, after): (Value, Value) = (serde_json::from_str(FOREIGN).unwrap(), serde_json::to_value(&meta).unwrap());
+        let (before, after): (Value, Value) =
+            (serde_json::from_str(FOREIGN).unwrap(), serde_json::to_value(&meta).unwrap());
         assert_eq!(before, after);
     }
 
@@ -188,15 +192,16 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = Dir::open(tmp.path()).unwrap();
         for (from, to, error) in [
-            ("\"version\": 1", "\"version\": 2", "b/meta.json at byte 0: version 2 is not supported"),
-            ("-7200000, \"maxTime\": 0, \"v", "1, \"maxTime\": 0, \"v", "b/meta.json at byte 0: it ends at 0 before it starts at 1"),
-            ("\"level\": 2", "\"level\": -2", "b/meta.json at byte 0: invalid value"),
-            ("\"ulid\": \"01BX5ZZKBKACTAV9WEVGEMMVRZ\"", "\"ulid\": \"01\"", "b/meta.json at byte 0: invalid length"),
-            ("}", "", "b/meta.json at byte 0: "),
+            ("\"version\": 1", "\"version\": 2", "version 2 is not supported"),
+            ("-7200000, \"maxTime\": 0, \"v", "1, \"maxTime\": 0, \"v", "it ends at 0 before it starts at 1"),
+            ("\"level\": 2", "\"level\": -2", "invalid value"),
+            ("MMVRZ", "MMVRX", "it describes block 01BX5ZZKBKACTAV9WEVGEMMVRX"),
+            ("01BX5ZZKBKACTAV9WEVGEMMVRZ", "01", "invalid length"),
+            ("}", "", ""),
         ] {
             dir.replace(META_FILE, FOREIGN.replacen(from, to, 1).as_bytes()).unwrap();
-            let found = BlockMeta::read(&dir, "b").unwrap_err().to_string();
-            assert!(found.starts_with(error), "{found}");
+            let found = BlockMeta::read(&dir, "01BX5ZZKBKACTAV9WEVGEMMVRZ").unwrap_err().to_string();
+            assert!(found.starts_with(&format!("01BX5ZZKBKACTAV9WEVGEMMVRZ/meta.json at byte 0: {error}")), "{found}");
         }
     }
 }

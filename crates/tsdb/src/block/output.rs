@@ -49,10 +49,12 @@ impl Output {
         self.put(&self.crc.to_be_bytes())
     }
 
-    /// Adds zeros until the position is a multiple of `align`, at most 16.
+    /// Adds zeros until the position is a multiple of `align`.
     pub(crate) fn pad(&mut self, align: u64) -> Result<(), BlockError> {
-        let zeros = self.pos().next_multiple_of(align) - self.pos();
-        self.put(&[0; 16][..zeros as usize])
+        while !self.pos().is_multiple_of(align) {
+            self.put(&[0])?;
+        }
+        Ok(())
     }
 
     /// Writes out what is collected and makes the file durable.

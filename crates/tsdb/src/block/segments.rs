@@ -2,9 +2,10 @@
 
 use disk::Dir;
 
-use super::error::{BlockError, BlockFile};
+use super::error::BlockError;
+use super::file::BlockFile;
 use super::output::Output;
-use crate::chunk::{Encoding, EncodedChunk, varint};
+use crate::chunk::{EncodedChunk, Encoding, varint};
 
 /// The directory inside the block.
 const CHUNKS_DIR: &str = "chunks";
@@ -91,7 +92,8 @@ impl Segments {
         if block.list()?.iter().any(|entry| entry.is_dir && entry.name == CHUNKS_DIR) {
             let dir = block.sub(CHUNKS_DIR)?;
             for entry in dir.list()?.iter().filter(|entry| entry.name.bytes().all(|b| b.is_ascii_digit())) {
-                let file = BlockFile { name: format!("{name}/{CHUNKS_DIR}/{}", entry.name), bytes: dir.map(&entry.name)? };
+                let path = format!("{name}/{CHUNKS_DIR}/{}", entry.name);
+                let file = BlockFile::map(&dir, &entry.name, path)?;
                 if entry.name != segment_name(files.len() as u64) {
                     return Err(file.corrupt(0, "the segment before this one is missing"));
                 }
@@ -105,14 +107,15 @@ impl Segments {
     /// The chunk at `reference`, its checksum verified.
     pub(crate) fn chunk(&self, reference: u64) -> Result<(Encoding, &[u8]), BlockError> {
         let file = usize::try_from(reference >> 32).ok().and_then(|segment| self.files.get(segment));
-        let offset = (reference & u64::from(u32::MAX)) as usize;
+        let offset = reference & u64::from(u32::MAX);
         let Some(file) = file else {
-            let name = self.files.last().map_or(CHUNKS_DIR, |file| &file.name).to_owned();
+            let name = self.files.last().map_or(CHUNKS_DIR, BlockFile::name).to_owned();
             let what = format!("the index refers to segment {}", reference >> 32).into();
             return Err(BlockError::Corrupt { file: name, offset: 0, what });
         };
-        let frame = file.bytes.get(offset..).and_then(split_frame);
-        let Some((checked, crc)) = frame else { return Err(file.corrupt(offset, "the chunk does not fit the file")) };
+        let Some((checked, crc)) = split_frame(file.tail(offset)) else {
+            return Err(file.corrupt(offset, "the chunk does not fit the file"));
+        };
         if crc32c::crc32c(checked) != crc {
             return Err(file.corrupt(offset, "the chunk's checksum does not match"));
         }
@@ -134,7 +137,7 @@ fn split_frame(bytes: &[u8]) -> Option<(&[u8], u32)> {
 }
 
 fn check_header(file: &BlockFile) -> Result<(), BlockError> {
-    let Some(header) = file.bytes.first_chunk::<HEADER_BYTES>() else {
+    let Some(header) = file.bytes().first_chunk::<HEADER_BYTES>() else {
         return Err(file.corrupt(0, "the segment has no header"));
     };
     if header[..4] != MAGIC.to_be_bytes() {

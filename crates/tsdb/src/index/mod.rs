@@ -1,1 +1,141 @@
-//! In progress.
+//! The index of a block: symbols, series sorted by labels, and for each label pair the series that have it.
+
+pub(crate) mod layout;
+mod series;
+mod spool;
+mod strings;
+mod symbols;
+mod table;
+mod writer;
+
+use disk::Dir;
+use model::Interrupt;
+use roaring::RoaringBitmap;
+
+use crate::block::BlockError;
+use crate::block::file::BlockFile;
+use crate::select::LabelIndex;
+use layout::{INDEX_FILE, Toc};
+use symbols::Symbols;
+use table::{Entry, PostingsTable};
+
+pub(crate) use series::SeriesReader;
+pub use series::{BlockSeries, ChunkMeta};
+pub(crate) use writer::IndexWriter;
+
+/// The name and value whose postings are all series.
+const ALL: &str = "";
+
+/// An index file, mapped. What is kept in memory beside the map is a 16th of the offsets.
+#[derive(Debug)]
+pub(crate) struct Index {
+    file: BlockFile,
+    symbols: Symbols,
+    table: PostingsTable,
+}
+
+impl Index {
+    /// Maps the index of the block that errors call `name`; verifies all checksums but those of series and postings,
+    /// which are verified when they are read.
+    pub(crate) fn open(block: &Dir, name: &str) -> Result<Index, BlockError> {
+        let file = BlockFile::map(block, INDEX_FILE, format!("{name}/{INDEX_FILE}"))?;
+        let toc = Toc::read(&file)?;
+        let symbols = Symbols::read(&file, toc.symbols)?;
+        let table = PostingsTable::read(&file, toc.postings_table)?;
+        Ok(Index { file, symbols, table })
+    }
+
+    /// Starts reading series.
+    pub(crate) fn series(&self) -> SeriesReader<'_> {
+        SeriesReader::new(self)
+    }
+
+    /// Every label name, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.table.names()
+    }
+
+    /// How many values `name` has.
+    pub(crate) fn values_count(&self, name: &str) -> usize {
+        self.table.values_count(name)
+    }
+
+    /// Every value of `name`, sorted.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = Result<IndexValue<'_>, BlockError>> {
+        let entries = self.table.entries_from(&self.file, name, "");
+        entries.map(|entry| entry.map(|entry| IndexValue { index: self, entry }))
+    }
+
+    /// The references at `offset`, ascending. They are offsets into this file and mean nothing outside.
+    fn refs(&self, offset: u64) -> Result<impl Iterator<Item = u32> + '_, BlockError> {
+        let (start, content) = layout::section(&self.file, offset)?;
+        let (refs, odd) = content.as_chunks::<4>();
+        let Some((count, refs)) = refs.split_first().filter(|_| odd.is_empty()) else {
+            return Err(self.file.corrupt(start, "the postings are no list of references"));
+        };
+        if refs.len() != u32::from_be_bytes(*count) as usize {
+            return Err(self.file.corrupt(start, "the postings have another length than they say"));
+        }
+        Ok(refs.iter().map(|reference| u32::from_be_bytes(*reference)))
+    }
+
+    fn bitmap(&self, offset: u64) -> Result<RoaringBitmap, BlockError> {
+        RoaringBitmap::from_sorted_iter(self.refs(offset)?)
+            .map_err(|_| self.file.corrupt(offset, "the postings do not ascend"))
+    }
+}
+
+impl LabelIndex for Index {
+    type Error = BlockError;
+
+    fn all(&self) -> Result<RoaringBitmap, BlockError> {
+        self.postings(ALL, ALL)
+    }
+
+    fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, BlockError> {
+        match self.table.entries_from(&self.file, name, value).next().transpose()? {
+            Some(entry) if entry.value == value => self.bitmap(entry.postings),
+            _ => Ok(RoaringBitmap::new()),
+        }
+    }
+
+    fn postings_where(
+        &self,
+        name: &str,
+        prefix: &str,
+        accept: &mut dyn FnMut(&str) -> Result<bool, Interrupt>,
+    ) -> Result<RoaringBitmap, BlockError> {
+        let mut set = RoaringBitmap::new();
+        for entry in self.table.entries_from(&self.file, name, prefix) {
+            let entry = entry?;
+            if !entry.value.starts_with(prefix) {
+                break;
+            }
+            if accept(entry.value)? {
+                set |= self.bitmap(entry.postings)?;
+            }
+        }
+        Ok(set)
+    }
+}
+
+/// A value of a label name.
+pub(crate) struct IndexValue<'a> {
+    index: &'a Index,
+    entry: Entry<'a>,
+}
+
+impl<'a> IndexValue<'a> {
+    /// The value.
+    pub(crate) fn text(&self) -> &'a str {
+        self.entry.value
+    }
+
+    /// Whether a series of `refs` has it. Cost: up to the first one that does.
+    pub(crate) fn is_among(&self, refs: &RoaringBitmap) -> Result<bool, BlockError> {
+        Ok(self.index.refs(self.entry.postings)?.any(|reference| refs.contains(reference)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

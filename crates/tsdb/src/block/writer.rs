@@ -1,0 +1,133 @@
+//! Writes a block: everything in a temporary directory, made durable, and published by one rename.
+
+use disk::Dir;
+use model::{BlockRange, Labels};
+
+use super::CREATION_SUFFIX;
+use super::error::BlockError;
+use super::meta::{BlockMeta, BlockSpec, BlockStats};
+use super::output::Output;
+use super::segments::SegmentWriter;
+use crate::chunk::{EncodedChunk, Encoding};
+use crate::index::{ChunkMeta, IndexWriter};
+
+const TOMBSTONES_FILE: &str = "tombstones";
+const TOMBSTONES_MAGIC: u32 = 0x0130_BA30;
+const TOMBSTONES_VERSION: u8 = 1;
+
+/// A series on its way into a block.
+#[derive(Clone, Debug)]
+pub struct SeriesChunks {
+    /// Its labels, after those of the series before it.
+    pub labels: Labels,
+    /// Its chunks, at least one: ascending, not overlapping, inside the block's range.
+    pub chunks: Vec<EncodedChunk>,
+}
+
+/// Writes a block into `parent` and publishes it under its ULID; after this returns, it is durable.
+///
+/// Errors: those of `series`, of the file system, and `Invalid` when the series break a rule of the format: then
+/// nothing was published. A crash leaves a directory that ends in [`CREATION_SUFFIX`], to be removed at the start.
+/// Cost: one pass over the series; memory for the distinct label strings and one batch of postings.
+pub fn write_block(
+    parent: &Dir,
+    spec: BlockSpec,
+    series: impl Iterator<Item = Result<SeriesChunks, BlockError>>,
+) -> Result<BlockMeta, BlockError> {
+    let name = spec.ulid.to_string();
+    let temporary = format!("{name}{CREATION_SUFFIX}");
+    parent.remove(&temporary)?;
+    let published = write_files(&parent.sub(&temporary)?, &spec, series).and_then(|meta| {
+        parent.publish(&temporary, &name)?;
+        Ok(meta)
+    });
+    if published.is_err()
+        && let Err(error) = parent.remove(&temporary)
+    {
+        tracing::warn!(block = name, %error, "the remains of a block that was not written cannot be removed");
+    }
+    published
+}
+
+fn write_files(
+    dir: &Dir,
+    spec: &BlockSpec,
+    series: impl Iterator<Item = Result<SeriesChunks, BlockError>>,
+) -> Result<BlockMeta, BlockError> {
+    let mut segments = SegmentWriter::create(dir)?;
+    let mut index = IndexWriter::create(dir)?;
+    let mut stats = BlockStats::default();
+    let mut last = Labels::empty();
+    let mut metas = Vec::new();
+    for series in series {
+        let series = series?;
+        if series.labels <= last {
+            return Err(BlockError::invalid(format!("series {} comes after {last}", series.labels)));
+        }
+        metas.clear();
+        for chunk in &series.chunks {
+            check_chunk(&series.labels, metas.last(), chunk, spec.range)?;
+            let reference = segments.append(chunk)?;
+            metas.push(ChunkMeta { mint: chunk.mint, maxt: chunk.maxt, reference });
+            count(&mut stats, chunk);
+        }
+        if metas.is_empty() {
+            return Err(BlockError::invalid(format!("series {} has no chunk", series.labels)));
+        }
+        index.add(&series.labels, &metas)?;
+        stats.num_series += 1;
+        last = series.labels;
+    }
+    if stats.num_series == 0 {
+        return Err(BlockError::invalid("there is no series"));
+    }
+    segments.finish()?;
+    index.finish()?;
+    write_no_tombstones(dir)?;
+    let meta = BlockMeta::new(spec, stats);
+    meta.write(dir)?;
+    Ok(meta)
+}
+
+fn check_chunk(
+    labels: &Labels,
+    last: Option<&ChunkMeta>,
+    chunk: &EncodedChunk,
+    range: BlockRange,
+) -> Result<(), BlockError> {
+    let EncodedChunk { mint, maxt, .. } = chunk;
+    let refuse = |why: String| Err(BlockError::invalid(format!("chunk [{mint}, {maxt}] of series {labels} {why}")));
+    if chunk.num_samples() == 0 {
+        return refuse("has no sample".to_owned());
+    }
+    if maxt < mint {
+        return refuse("ends before it starts".to_owned());
+    }
+    if !range.contains(*mint) || !range.contains(*maxt) {
+        return refuse(format!("leaves the block's range [{}, {})", range.start, range.end));
+    }
+    match last {
+        Some(last) if *mint <= last.maxt => refuse(format!("overlaps the one before, which ends at {}", last.maxt)),
+        _ => Ok(()),
+    }
+}
+
+fn count(stats: &mut BlockStats, chunk: &EncodedChunk) {
+    let samples = u64::from(chunk.num_samples());
+    stats.num_chunks += 1;
+    stats.num_samples += samples;
+    match chunk.encoding {
+        Encoding::Xor => stats.num_float_samples += samples,
+        Encoding::Histogram | Encoding::FloatHistogram => stats.num_histogram_samples += samples,
+    }
+}
+
+/// An empty list of deleted ranges, as Prometheus writes one with every block.
+fn write_no_tombstones(dir: &Dir) -> Result<(), BlockError> {
+    let mut output = Output::create(dir, TOMBSTONES_FILE)?;
+    output.put(&TOMBSTONES_MAGIC.to_be_bytes())?;
+    output.put(&[TOMBSTONES_VERSION])?;
+    output.start_checksum();
+    output.put_checksum()?;
+    output.finish()
+}
