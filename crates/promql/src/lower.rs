@@ -31,7 +31,16 @@ fn syntax_error(source: &str, tokens: &[Token], message: &str) -> ParseError {
     if let Some(found) = crate::syntax::first_misfit(source, tokens) {
         return found;
     }
-    let message = if message == "invalid promql query" { "unexpected end of input" } else { message };
+    if message == "invalid promql query" {
+        return ParseError::at(source, source.len(), "unexpected end of input");
+    }
+    // The parser checks some types on its own; its words become those that `check` and Prometheus use.
+    let mut message = message.replace('\'', "\"").replace("got:", "got");
+    for (theirs, ours) in [("vector", "instant vector"), ("matrix", "range vector")] {
+        for before in ["type ", "or ", "got ", "on "] {
+            message = message.replace(&format!("{before}{theirs}"), &format!("{before}{ours}"));
+        }
+    }
     ParseError::at(source, 0, message)
 }
 

@@ -72,8 +72,11 @@ pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, Parse
             (TokenKind::Mark(mark), _) => {
                 check_mark(source, tokens, idx, place)?;
                 place = place_after(mark, place, previous);
-                let is_match_op = place == Place::Braces && matches!(*mark, "=~" | "!=" | "!~" | "==");
-                out.text.push_str(if is_match_op { "=" } else { mark });
+                out.text.push_str(if place == Place::Braces && is_match_op(token) { "=" } else { mark });
+            }
+            (TokenKind::Name(name), Place::Braces) if previous.is_some_and(is_match_op) => {
+                let message = format!("unexpected identifier {name:?} in label matching, expected string");
+                return Err(ParseError::at(source, token.start, message));
             }
             (TokenKind::Name(_), Place::Braces | Place::LabelList) | (TokenKind::Text(_), _) => {
                 let _ = write!(out.text, "\"{}\"", idx + 1);
@@ -128,6 +131,10 @@ fn place_after(mark: &str, place: Place, previous: Option<&Token>) -> Place {
 fn follows_offset(tokens: &[Token], idx: usize) -> bool {
     let mut before = tokens[..idx].iter().rev().skip_while(|token| token.is("+") || token.is("-"));
     before.next().and_then(Token::name).is_some_and(|name| name.eq_ignore_ascii_case("offset"))
+}
+
+fn is_match_op(token: &Token) -> bool {
+    ["=", "!=", "=~", "!~"].iter().any(|op| token.is(op))
 }
 
 /// Refuses marks that the skeleton would hide or that belong elsewhere.

@@ -9,6 +9,7 @@ use super::{Column, Evaluator, Grid, PointRef, Series};
 use crate::EvalError;
 use crate::annotation::Remark;
 use crate::expr::Aggregate;
+use crate::functions::labels::is_label_name;
 use crate::functions::quantile::quantile;
 use crate::print::number_text;
 
@@ -56,7 +57,7 @@ impl Evaluator<'_> {
     pub(crate) fn count_values(&self, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Series>, EvalError> {
         let Some(param) = &aggregate.param else { return Err(self.mistyped(&aggregate.expr)) };
         let label = self.text(param)?;
-        if label.is_empty() {
+        if !is_label_name(label) {
             return Err(EvalError::Invalid(format!("invalid label name {label:?}")));
         }
         let mut grouping = aggregate.grouping.clone();

@@ -78,9 +78,13 @@ pub(super) fn join(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result
     evaluator.merge_same_labels(series, grid)
 }
 
-/// Any text but the empty one names a label.
+/// Whether a text may name a label: any but the empty one, and one whose bytes were no UTF-8.
+pub(crate) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
+}
+
 fn label_name<'a>(name: &'a str, role: &str, function: &str) -> Result<&'a str, EvalError> {
-    if name.is_empty() {
+    if !is_label_name(name) {
         return Err(EvalError::Invalid(format!("invalid {role} label name in {function}(): {name}")));
     }
     Ok(name)

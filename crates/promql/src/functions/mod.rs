@@ -4,7 +4,7 @@ mod absent;
 mod classic;
 mod histogram;
 mod native;
-mod labels;
+pub(crate) mod labels;
 mod math;
 pub(crate) mod order;
 mod over_time;
