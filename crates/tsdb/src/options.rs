@@ -15,7 +15,7 @@ pub struct Options {
     pub out_of_order_window_ms: i64,
     /// How far a sample may lie ahead of the clock. Default: 10 minutes.
     pub future_ms: i64,
-    /// Bytes for decoded series of blocks, over all blocks. Default: 64 MiB.
+    /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
     pub series_cache_bytes: usize,
 }
 
@@ -25,7 +25,7 @@ impl Default for Options {
             retention_ms: None,
             out_of_order_window_ms: 24 * 60 * 60 * 1000,
             future_ms: 10 * 60 * 1000,
-            series_cache_bytes: 64 << 20,
+            series_cache_bytes: 8 << 20,
         }
     }
 }

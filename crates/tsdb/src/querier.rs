@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::{
-    Budget, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError, TimeRange,
+    Budget, Interrupt, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError, TimeRange,
 };
 
 use crate::block::{Block, BlockError};
@@ -30,7 +30,8 @@ impl<'a> Querier<'a> {
 
     /// The names of the labels of series that match one of `sets` (all series, if there is none), sorted.
     ///
-    /// At most `limit` names, one more if there are more; 0 for all.
+    /// At most `limit` names, one more if there are more; 0 for all. Of a part of the store that overlaps `range`, all
+    /// series count, whether they have a sample inside or not.
     pub fn label_names(
         &self,
         sets: &[Vec<Matcher>],
@@ -38,21 +39,31 @@ impl<'a> Querier<'a> {
         limit: usize,
         budget: &Budget,
     ) -> Result<Vec<String>, StorageError> {
-        let mut names = BTreeSet::new();
-        self.each_series(sets, range, budget, &mut |labels| {
-            for (name, _) in labels.iter() {
-                if !names.contains(name) {
-                    names.insert(name.to_owned());
-                }
+        let (mut names, most) = (BTreeSet::new(), most(limit));
+        for matchers in self.scoped_sets(sets) {
+            for block in self.blocks(range) {
+                names.extend(block.label_names(&matchers, most, budget).map_err(storage)?);
             }
-            true
-        })?;
-        Ok(cut(names, limit))
+            if self.head_overlaps(range) {
+                self.db.head().with_index(|index| -> Result<(), Interrupt> {
+                    let series = select::select(index, &matchers, budget)?;
+                    for name in index.names().filter(|name| !names.contains(*name)).collect::<Vec<_>>() {
+                        budget.check()?;
+                        if index.values(name).any(|(_, postings)| !postings.is_disjoint(&series)) {
+                            names.insert(name.to_owned());
+                        }
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(names.into_iter().take(most).collect())
     }
 
     /// The values of label `name` among series that match one of `sets` (all series, if there is none), sorted.
     ///
-    /// At most `limit` values, one more if there are more; 0 for all.
+    /// At most `limit` values, one more if there are more; 0 for all. Which series count: see
+    /// [`Querier::label_names`].
     pub fn label_values(
         &self,
         name: &str,
@@ -61,14 +72,27 @@ impl<'a> Querier<'a> {
         limit: usize,
         budget: &Budget,
     ) -> Result<Vec<String>, StorageError> {
-        let mut values = BTreeSet::new();
-        self.each_series(sets, range, budget, &mut |labels| {
-            if let Some(value) = labels.get(name).filter(|value| !values.contains(*value)) {
-                values.insert(value.to_owned());
+        let (mut values, most) = (BTreeSet::new(), most(limit));
+        for matchers in self.scoped_sets(sets) {
+            for block in self.blocks(range) {
+                values.extend(block.label_values(name, &matchers, most, budget).map_err(storage)?);
             }
-            true
-        })?;
-        Ok(cut(values, limit))
+            if self.head_overlaps(range) {
+                self.db.head().with_index(|index| -> Result<(), Interrupt> {
+                    let series = select::select(index, &matchers, budget)?;
+                    let mut found = 0;
+                    for (value, postings) in index.values(name) {
+                        budget.check()?;
+                        if found < most && !postings.is_disjoint(&series) {
+                            values.insert(value.to_owned());
+                            found += 1;
+                        }
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(values.into_iter().take(most).collect())
     }
 
     /// The labels of the series that match one of `sets`, sorted; at most `limit`, one more if there are more.
@@ -80,11 +104,17 @@ impl<'a> Querier<'a> {
         budget: &Budget,
     ) -> Result<Vec<Labels>, StorageError> {
         let mut all = BTreeSet::new();
-        self.each_series(sets, range, budget, &mut |labels| {
-            all.insert(labels.clone());
-            true
-        })?;
-        Ok(cut(all, limit))
+        for matchers in self.scoped_sets(sets) {
+            for series in self.select_head(&matchers, budget)?.iter().filter(|series| series.overlaps(range)) {
+                all.insert(series.labels.clone());
+            }
+            for block in self.blocks(range) {
+                for series in block.select(&matchers, range, budget).map_err(storage)? {
+                    all.insert(series.labels.clone());
+                }
+            }
+        }
+        Ok(all.into_iter().take(most(limit)).collect())
     }
 
     /// The metadata of families, all or the one called `family`, sorted by name.
@@ -101,6 +131,13 @@ impl<'a> Querier<'a> {
         own.into_iter().chain(matchers.iter().cloned()).collect()
     }
 
+    /// The sets inside the scope; without a set, everything inside it.
+    fn scoped_sets(&self, sets: &[Vec<Matcher>]) -> Vec<Vec<Matcher>> {
+        let all = [Vec::new()];
+        let sets = if sets.is_empty() { &all[..] } else { sets };
+        sets.iter().map(|matchers| self.scoped(matchers)).collect()
+    }
+
     fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
         let found = self.db.head().with_index(|index| {
             select::select(index, matchers, budget).map(|slots| index.resolve(&slots))
@@ -114,31 +151,9 @@ impl<'a> Querier<'a> {
         blocks.iter().filter(|block| block.range().closed().overlaps(range)).cloned().collect()
     }
 
-    /// Calls `visit` with the labels of every series found, perhaps more than once, until it returns false.
-    fn each_series(
-        &self,
-        sets: &[Vec<Matcher>],
-        range: TimeRange,
-        budget: &Budget,
-        visit: &mut dyn FnMut(&Labels) -> bool,
-    ) -> Result<(), StorageError> {
-        let all = [Vec::new()];
-        for matchers in if sets.is_empty() { &all[..] } else { sets } {
-            let matchers = self.scoped(matchers);
-            for series in self.select_head(&matchers, budget)? {
-                if series.overlaps(range) && !visit(&series.labels) {
-                    return Ok(());
-                }
-            }
-            for block in self.blocks(range) {
-                for series in block.select(&matchers, range, budget).map_err(storage)? {
-                    if !visit(&series.labels) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// Whether the head may have samples inside `range`.
+    fn head_overlaps(&self, range: TimeRange) -> bool {
+        self.db.head().range().is_some_and(|head| head.overlaps(range))
     }
 }
 
@@ -188,8 +203,7 @@ fn storage(e: BlockError) -> StorageError {
     }
 }
 
-/// The first `limit` items and, as a sign that there are more, one more; 0 for all.
-fn cut<T: Ord>(items: BTreeSet<T>, limit: usize) -> Vec<T> {
-    let most = if limit == 0 { usize::MAX } else { limit.saturating_add(1) };
-    items.into_iter().take(most).collect()
+/// How many items tell that `limit` is reached: one more than it; 0 is no limit.
+fn most(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit.saturating_add(1) }
 }

@@ -86,7 +86,7 @@ impl Restored {
         let mut newest = Timestamp::MIN;
         match record {
             Record::Series(series) => series.into_iter().for_each(|(id, labels)| self.series(id, labels)),
-            Record::Metadata(families) => families.iter().for_each(|family| drop(self.families.set(family))),
+            Record::Metadata(families) => families.iter().for_each(|family| _ = self.families.set(family)),
             Record::Samples(samples) => {
                 for record in samples {
                     let t = record.sample.t;
