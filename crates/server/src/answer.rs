@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use model::Value;
+use model::{Budget, Interrupt, Value};
 use promql::Answer;
 use wire::json;
 
 use crate::reply;
 
-/// Bytes that a series of an answer takes at least; sizes the first allocation.
-const SERIES_BYTES: usize = 128;
+/// Bytes that the labels of a series take in an answer, about.
+const SERIES_BYTES: usize = 192;
+/// Bytes that a point takes: a time with three decimals and a short value.
+const POINT_BYTES: usize = 24;
 
 /// Warnings, and separately infos, that an answer shows; the rest are counted. Source: Prometheus' API does the same.
 const ANNOTATIONS_MAX: usize = 10;
@@ -27,7 +29,14 @@ pub(crate) struct Cost {
 }
 
 /// Encodes an answer in Prometheus' envelope, its series cut to `limit`.
-pub(crate) fn encode(mut answer: Answer, limit: usize, cost: Option<&Cost>) -> Vec<u8> {
+///
+/// Errors: the bytes are more than the query may hold.
+pub(crate) fn encode(
+    mut answer: Answer,
+    limit: usize,
+    cost: Option<&Cost>,
+    budget: &Budget,
+) -> Result<Vec<u8>, Interrupt> {
     cap(&mut answer.warnings, "warning");
     cap(&mut answer.infos, "info");
     let lost = match &mut answer.value {
@@ -36,7 +45,9 @@ pub(crate) fn encode(mut answer: Answer, limit: usize, cost: Option<&Cost>) -> V
         Value::Scalar { .. } | Value::String { .. } => Vec::new(),
     };
     answer.warnings.extend(lost);
-    let mut body = Vec::with_capacity(SERIES_BYTES * (1 + n_series(&answer.value)));
+    let size = likely_size(&answer.value);
+    budget.charge(size)?;
+    let mut body = Vec::with_capacity(size);
     let data = |into: &mut Vec<u8>| {
         into.push(b'{');
         json::encode_value(&answer.value, into);
@@ -47,7 +58,7 @@ pub(crate) fn encode(mut answer: Answer, limit: usize, cost: Option<&Cost>) -> V
         into.push(b'}');
     };
     json::push_success(data, &answer.warnings, &answer.infos, &mut body);
-    body
+    Ok(body)
 }
 
 fn cap(annotations: &mut Vec<String>, kind: &str) {
@@ -58,12 +69,14 @@ fn cap(annotations: &mut Vec<String>, kind: &str) {
     }
 }
 
-fn n_series(value: &Value) -> usize {
-    match value {
-        Value::Vector(series) => series.len(),
-        Value::Matrix(series) => series.len(),
-        Value::Scalar { .. } | Value::String { .. } => 1,
-    }
+/// How long the answer will be, about.
+fn likely_size(value: &Value) -> usize {
+    let (series, points) = match value {
+        Value::Vector(series) => (series.len(), series.len()),
+        Value::Matrix(series) => (series.len(), series.iter().map(|series| series.columns.len()).sum()),
+        Value::Scalar { .. } | Value::String { .. } => (1, 1),
+    };
+    SERIES_BYTES * (1 + series) + POINT_BYTES * points
 }
 
 /// The members of Prometheus' `stats` that mean something here. Series are sorted while they are evaluated.

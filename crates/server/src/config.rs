@@ -103,8 +103,11 @@ limits! {
     head_bytes_max: usize = 64 * KIB, 8 * KIB => MIB;
     /// Header lines of a request, then 431.
     headers_max: usize = 100, 16 => 1000;
-    /// Time for a whole request head, and for which a connection may idle before its next one.
-    head_timeout: Duration = secs(60), MILLIS_10 => secs(600);
+    /// Time from the first byte of a request's head to its last.
+    head_timeout: Duration = secs(10), MILLIS_10 => secs(600);
+    /// Time a connection may be silent between requests. Longer than the 90 s after which Go's clients close their end:
+    /// a server that closes first may do so under a request that is on its way.
+    idle_timeout: Duration = secs(120), MILLIS_10 => secs(3600);
     /// Time for a whole request body, then 408.
     body_timeout: Duration = secs(30), MILLIS_10 => secs(600);
     /// Bytes of a form body, then 413.

@@ -18,6 +18,7 @@ mod metrics;
 mod pages;
 mod params;
 mod paths;
+mod patience;
 mod pool;
 mod query;
 mod reply;

@@ -8,13 +8,14 @@ use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::config::Limits;
+use crate::patience::Patience;
 
 /// Pause after a failed accept: out of file descriptors, say, which passes when connections end.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -23,8 +24,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: &Limits, mut stop: watch::Receiver<bool>) {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        .header_read_timeout(limits.idle_timeout)
         .max_headers(limits.headers_max)
         .max_buf_size(limits.head_bytes_max);
     let free = Arc::new(Semaphore::new(limits.connections_max));
@@ -39,7 +39,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: &Limits
             continue;
         };
         while connections.try_join_next().is_some() {}
-        let connection = connection(stream, builder.clone(), router.clone(), stop.clone());
+        let patience = Patience::new(limits.head_timeout);
+        let connection = connection(stream, patience, builder.clone(), router.clone(), stop.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -74,14 +75,20 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-async fn connection(stream: TcpStream, builder: http1::Builder, router: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    patience: Patience,
+    mut builder: http1::Builder,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are written whole: waiting for more would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("set TCP_NODELAY: {error}");
     }
     let service =
         hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.timer(patience.clone()).serve_connection(TokioIo::new(patience.notice(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

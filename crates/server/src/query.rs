@@ -111,7 +111,7 @@ async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When
             evaluation: parsed.elapsed(),
             samples: budget.samples(),
         });
-        Ok(answer::encode(answer, limit, cost.as_ref()))
+        Ok(answer::encode(answer, limit, cost.as_ref(), budget)?)
     });
     Ok(reply::json(answer.await?))
 }

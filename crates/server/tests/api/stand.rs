@@ -56,7 +56,8 @@ impl Stand {
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        let client = reqwest::Client::new();
+        // No connection outlives its request, so that a test knows how many there are.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
         let stand = Stand { url, tokens, router, client, stop: Some(stop), running: Some(running), dir };
         while stand.get("/-/ready", "").await.status != 200 {
             tokio::task::yield_now().await;

@@ -1,6 +1,10 @@
 //! Status pages, probes, own metrics, and the empty answers that clients need to start.
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::json;
+use server::{Config, ServeError, Server};
+use tower::ServiceExt;
 
 use crate::stand::{Stand, base};
 
@@ -106,4 +110,36 @@ async fn own_metrics_count_what_happened() {
     for token in [&stand.tokens.acme, &stand.tokens.operator] {
         assert!(!answer.body.contains(token.as_str()), "no secret in metrics");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_log_is_replayed_clients_are_asked_to_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::new(dir.path(), "127.0.0.1:0".parse().unwrap());
+    config.insecure_no_auth = true;
+    // Bound and not running: as far as the log is concerned, the first moment of a start.
+    let router = Server::bind(config).await.unwrap().router();
+    for (method, path, status) in [
+        ("GET", "/-/healthy", 200),
+        ("GET", "/-/ready", 503),
+        ("GET", "/metrics", 200),
+        ("GET", "/api/v1/query?query=up", 503),
+        ("GET", "/api/v1/labels", 503),
+        ("POST", "/api/v1/write", 503),
+        ("GET", "/api/v1/status/buildinfo", 200),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let asks_back = response.headers().contains_key("retry-after");
+        assert_eq!(asks_back, status == 503, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_serves_one_server() {
+    let stand = Stand::start().await;
+    let config = Config::new(stand.data_dir(), "127.0.0.1:0".parse().unwrap());
+    let refused = server::serve(config, std::future::pending()).await.unwrap_err();
+    assert!(matches!(refused, ServeError::Store(_)), "{refused:?}");
 }

@@ -43,6 +43,39 @@ async fn slow_heads_and_bodies_are_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn silence_between_requests_is_not_a_slow_head() {
+    let head_timeout = Duration::from_millis(50);
+    let stand = Stand::start_with(|config| config.limits.head_timeout = head_timeout).await;
+    let mut stream = connect(&stand).await;
+    for _ in 0..2 {
+        // Nothing happens that could be waited for instead: that the connection is still open afterwards is the point.
+        tokio::time::sleep(4 * head_timeout).await;
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"Healthy.\n") {
+            let n = tokio::time::timeout(PATIENCE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
+            assert!(n > 0, "closed: {}", String::from_utf8_lossy(&answer));
+        }
+    }
+    let idle = Stand::start_with(|config| config.limits.idle_timeout = head_timeout).await;
+    assert_eq!(exchange(&idle, b"").await, "", "and yet it ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_wait_for_a_place() {
+    let stand = Stand::start_with(|config| config.limits.connections_max = 1).await;
+    let first = connect(&stand).await;
+    let mut second = connect(&stand).await;
+    second.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let early = tokio::time::timeout(Duration::from_millis(100), second.read_to_end(&mut answer)).await;
+    assert!(early.is_err(), "answered beyond the bound: {}", String::from_utf8_lossy(&answer));
+    drop(first);
+    tokio::time::timeout(PATIENCE, second.read_to_end(&mut answer)).await.expect("the place is free").unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn oversized_heads_and_bodies_are_refused() {
     let stand = Stand::start_with(|config| {
         config.limits.head_bytes_max = 16 << 10;
