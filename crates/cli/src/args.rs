@@ -7,12 +7,19 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use control::Scopes;
 
+use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
 use crate::duration::{parse_duration, parse_limit};
 
 /// A PromQL server for GPU-inference clouds.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "promenade",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     /// What to log on standard error: a level, or levels by crate such as `info,tsdb=debug`
     #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
@@ -41,6 +48,9 @@ pub(crate) enum Command {
     /// Ask a running server one PromQL query
     #[command(after_help = QUERY_EXAMPLES)]
     Query(QueryArgs),
+    /// Measure this program against Prometheus and VictoriaMetrics on this machine
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
     /// Print the version
     Version,
 }
@@ -54,6 +64,11 @@ const QUERY_EXAMPLES: &str = "Examples:
   export PROMENADE_TOKEN=pm1_...
   promenade query up
   promenade query 'sum by (model_name) (rate(crusoe_inference_request_count[5m]))' --last 1h --step 1m";
+
+const BENCH_EXAMPLES: &str = "Examples:
+  promenade bench --quick                        (this program alone, seconds)
+  promenade bench --peers /usr/bin               (all three, about ten minutes, 4 GB of disk)
+  promenade bench --peers /usr/bin --only live";
 
 const TOKEN_EXAMPLES: &str = "Examples:
   promenade monitoring tokens create --project acme --name grafana --scope read
@@ -208,6 +223,8 @@ mod tests {
             "promenade monitoring tokens list",
             "promenade monitoring tokens revoke abc",
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
+            "promenade bench --peers p --only history,live --repeat 3 --quick --scratch s",
+            "promenade demo --nodes 4 --listen 127.0.0.1:0 --data-dir d --hours 0.5 --seed 2",
             "promenade version",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -1,6 +1,7 @@
 //! The `promenade` binary: reads the command line, makes one call, and turns its outcome into an exit code.
 
 mod args;
+mod compare;
 mod demo;
 mod duration;
 mod print;
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             TokensCommand::Revoke(args) => tokens::revoke(&args),
         },
         Command::Demo(args) => serve::block_on(async { demo::run(args, serve::shutdown_signal()?).await }),
+        Command::Bench(args) => serve::block_on(compare::run(args)),
         Command::Query(args) => query::run(&args),
         Command::Version => print::line(concat!("promenade ", env!("CARGO_PKG_VERSION"))),
     }

@@ -49,11 +49,11 @@ impl<'a> Asker<'a> {
         Ok(answer["data"].take())
     }
 
-    /// The value of an expression that has one.
-    pub(crate) async fn number(&self, expr: &'static str) -> Result<f64> {
+    /// The value of an expression with at most one; `None` without samples.
+    pub(crate) async fn number(&self, expr: &'static str) -> Result<Option<f64>> {
         let data = self.answer(Ask::Instant(expr)).await?;
-        let text = data["result"][0]["value"][1].as_str().with_context(|| format!("{expr}: {data}"))?;
-        Ok(text.parse()?)
+        let text = data["result"][0]["value"][1].as_str();
+        text.map(|text| text.parse().with_context(|| format!("{expr}: {text}"))).transpose()
     }
 
     fn url(&self, ask: Ask) -> String {

@@ -31,6 +31,8 @@ const SEED: u64 = 1;
 const MIB: f64 = 1_048_576.0;
 /// How long Prometheus may take to notice that its head should be compacted: it looks once a minute.
 const BLOCK_MAX: Duration = Duration::from_secs(120);
+/// VictoriaMetrics makes samples searchable at once and writes them to disk within five seconds.
+const FLUSH_WAIT: Duration = Duration::from_secs(6);
 /// Counts some samples of every node: 1 of the machine, 8 of the GPUs and 10 of the replicas for each scrape.
 const COUNT: &str = r#"sum(count_over_time({__name__=~"node_load1|DCGM_FI_DEV_GPU_UTIL|http_requests"}[2h]))"#;
 const COUNTED_PER_SCRAPE: f64 = 19.0;
@@ -179,7 +181,7 @@ async fn live(
         report.set(&format!("{name}, peak MiB"), *system, memory.peak as f64 / MIB);
         let ready = peer.crash_and_restart().await?;
         report.set(&format!("{name}, s to ready after kill -9"), *system, ready.as_secs_f64());
-        let kept = Asker::new(&peer, end + INTERVAL_MS)?.number(COUNT).await?;
+        let kept = Asker::new(&peer, end + INTERVAL_MS)?.number(COUNT).await?.unwrap_or(0.0);
         let expected = f64::from(load.nodes) * load.scrapes as f64 * COUNTED_PER_SCRAPE;
         report.set(&format!("{name}, % kept after kill -9"), *system, 100.0 * kept / expected);
     }
@@ -206,6 +208,7 @@ async fn settle(peer: &Peer, load: Load) -> Result<()> {
                 None => request,
             };
             request.send().await?.error_for_status()?;
+            tokio::time::sleep(FLUSH_WAIT).await;
         }
         None if i64::try_from(load.scrapes)? * INTERVAL_MS > 4 * 3_600_000 => {
             let begun = Instant::now();

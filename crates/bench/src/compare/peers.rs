@@ -56,7 +56,9 @@ impl System {
         let out = Command::new(binary).arg("--version").output().with_context(|| binary.display().to_string())?;
         let text = [out.stdout, out.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        text.lines().next().map(str::to_owned).with_context(|| format!("{} says no version", binary.display()))
+        // Debian's build of VictoriaMetrics says an empty line.
+        let line = text.lines().find(|line| !line.trim().is_empty());
+        Ok(line.map_or_else(|| format!("{} says no version", binary.display()), str::to_owned))
     }
 
     /// What its queries need beside the query: no cached answers.

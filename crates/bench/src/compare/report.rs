@@ -87,6 +87,7 @@ impl fmt::Display for Report {
             for peer in &peers {
                 let ratio =
                     row.values.get(&System::Promenade).zip(row.values.get(peer)).map(|(ours, theirs)| ours / theirs);
+                let ratio = ratio.filter(|ratio| ratio.is_finite());
                 write!(f, " {} |", ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")))?;
             }
         }

@@ -44,14 +44,14 @@ struct ModelSpec {
 /// The models of a project, by the project's number; the GPUs of a list leave one of a node's eight idle.
 static MODELS: [[ModelSpec; 3]; 2] = [
     [
-        model("meta-llama/Llama-3.3-70B-Instruct", "llama-70b-chat", 4, 0.55, 0.18, 0.022),
-        model("Qwen/Qwen3-32B", "qwen-32b", 2, 0.70, 0.13, 0.016),
-        model("openai/gpt-oss-20b", "gpt-oss-20b", 1, 1.60, 0.06, 0.007),
+        model("meta-llama/Llama-3.3-70B-Instruct", "llama-70b-chat", 4, 0.95, 0.18, 0.022),
+        model("Qwen/Qwen3-32B", "qwen-32b", 2, 1.30, 0.13, 0.016),
+        model("openai/gpt-oss-20b", "gpt-oss-20b", 1, 3.20, 0.06, 0.007),
     ],
     [
-        model("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "deepseek-r1-70b", 4, 0.40, 0.21, 0.024),
-        model("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistral-small", 2, 0.90, 0.10, 0.012),
-        model("google/gemma-3-12b-it", "gemma-12b", 1, 1.10, 0.08, 0.010),
+        model("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "deepseek-r1-70b", 4, 0.80, 0.21, 0.024),
+        model("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistral-small", 2, 1.70, 0.10, 0.012),
+        model("google/gemma-3-12b-it", "gemma-12b", 1, 2.00, 0.08, 0.010),
     ],
 ];
 
@@ -66,7 +66,7 @@ pub struct DemoOptions {
     pub project: u32,
     /// Number of the project's first node, from 1.
     pub first_node: u32,
-    /// Nodes of the project, at least 1; each adds about 2,200 series.
+    /// Nodes of the project, at least 1; each adds about 1,800 series.
     pub nodes: u32,
     /// Everything random follows from it.
     pub seed: u64,

@@ -35,7 +35,7 @@ impl Guide<'_> {
             self.address
         )?;
         for project in self.projects {
-            writeln!(out, "project {:<12} token {}", project.id, project.token)?;
+            writeln!(out, "project {:<12} token {}", project.id.as_str(), project.token)?;
         }
         writeln!(out, "{:<20} token {} (operator, read only)\n", "all projects", self.operator)?;
         for project in self.projects {
