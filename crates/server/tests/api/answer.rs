@@ -10,15 +10,15 @@ use crate::reader;
 
 /// A whole answer, decompressed.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// Sends the request and reads everything.
-    pub async fn of(request: RequestBuilder) -> Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.unwrap();
@@ -40,25 +40,25 @@ impl Answer {
     }
 
     /// A header's value, or nothing.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The data of a success.
     #[track_caller]
-    pub fn data(&self) -> Value {
+    pub(crate) fn data(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         self.json()["data"].clone()
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Checks a refusal in Prometheus' envelope.
     #[track_caller]
-    pub fn refused(&self, status: u16, kind: &str, message: &str) {
+    pub(crate) fn refused(&self, status: u16, kind: &str, message: &str) {
         assert_eq!(self.status, status, "{}", self.body);
         let json = self.json();
         assert_eq!(json["errorType"], kind, "{}", self.body);
@@ -68,7 +68,7 @@ impl Answer {
 
     /// The result of a query as lines of `{labels} value@time ...`, the owner's label left out.
     #[track_caller]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let data = self.data();
         let result = &data["result"];
         if data["resultType"] == "scalar" || data["resultType"] == "string" {

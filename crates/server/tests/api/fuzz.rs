@@ -186,7 +186,7 @@ async fn malformed_queries() {
     let mut rng = StdRng::seed_from_u64(2);
     let now = server::now_ms();
     for name in ["m", "n", "m_bucket"] {
-        let series: Vec<_> = (0..10).map(|i| (now - i * 30_000, f64::from(i as u8))).rev().collect();
+        let series: Vec<_> = (0..10_i32).map(|i| (now - i64::from(i) * 30_000, f64::from(i))).rev().collect();
         assert_eq!(stand.write(&stand.tokens.acme, &[(name, &[("job", "a"), ("le", "1")], &series)]).await.status, 204);
     }
     let mut answered = 0;

@@ -6,7 +6,7 @@ use crate::answer::Answer;
 
 /// Checks an answer with a JSON body by everything known to break a client.
 #[track_caller]
-pub fn check(answer: &Answer) {
+pub(crate) fn check(answer: &Answer) {
     assert_eq!(answer.header("content-type"), "application/json", "the type stands alone");
     let text = &answer.body;
     let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -12,27 +12,30 @@ use wire::remote_write::WriteRequestEncoder;
 
 use crate::answer::Answer;
 
+/// A series to be written: its name, its other labels and its samples.
+pub(crate) type Series<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
 /// The base of a project's API.
-pub fn base(project: &str) -> String {
+pub(crate) fn base(project: &str) -> String {
     format!("/v1alpha5/projects/{project}/metrics/timeseries")
 }
 
 /// Tokens of a stand; all but the first three must be refused somewhere.
-pub struct Tokens {
-    pub acme: String,
-    pub other: String,
-    pub operator: String,
-    pub acme_write_only: String,
-    pub acme_read_only: String,
-    pub operator_read_only: String,
-    pub expired: String,
+pub(crate) struct Tokens {
+    pub(crate) acme: String,
+    pub(crate) other: String,
+    pub(crate) operator: String,
+    pub(crate) acme_write_only: String,
+    pub(crate) acme_read_only: String,
+    pub(crate) operator_read_only: String,
+    pub(crate) expired: String,
 }
 
 /// A server that runs until it is dropped.
-pub struct Stand {
-    pub url: String,
-    pub tokens: Tokens,
-    pub router: Router,
+pub(crate) struct Stand {
+    pub(crate) url: String,
+    pub(crate) tokens: Tokens,
+    pub(crate) router: Router,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<tokio::task::JoinHandle<Result<(), server::ServeError>>>,
@@ -40,12 +43,12 @@ pub struct Stand {
 }
 
 impl Stand {
-    pub async fn start() -> Stand {
+    pub(crate) async fn start() -> Stand {
         Stand::start_with(|_| {}).await
     }
 
     /// Starts a server with changed settings and waits until it is ready.
-    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Stand {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Stand {
         let dir = tempfile::tempdir().unwrap();
         let tokens = create_tokens(dir.path());
         let mut config = Config::new(dir.path(), "127.0.0.1:0".parse().unwrap());
@@ -65,39 +68,39 @@ impl Stand {
         stand
     }
 
-    pub fn data_dir(&self) -> &std::path::Path {
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
     /// Stops the server and waits for its end.
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         drop(self.stop.take());
         self.running.take().unwrap().await.unwrap().unwrap();
     }
 
     /// A request to be completed; no token when it is empty.
-    pub fn request(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.client.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(30));
         if token.is_empty() { request } else { request.bearer_auth(token) }
     }
 
-    pub async fn get(&self, path: &str, token: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         Answer::of(self.request("GET", path, token)).await
     }
 
     /// Posts a form.
-    pub async fn post(&self, path: &str, token: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, token: &str, form: &str) -> Answer {
         let request = self.request("POST", path, token);
         Answer::of(request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned())).await
     }
 
     /// Writes series given as name, labels and samples.
-    pub async fn write(&self, token: &str, series: &[(&str, &[(&str, &str)], &[(i64, f64)])]) -> Answer {
+    pub(crate) async fn write(&self, token: &str, series: &[Series<'_>]) -> Answer {
         self.write_body("/api/v1/write", token, body(series)).await
     }
 
-    pub async fn write_body(&self, path: &str, token: &str, body: Vec<u8>) -> Answer {
+    pub(crate) async fn write_body(&self, path: &str, token: &str, body: Vec<u8>) -> Answer {
         let request = self.request("POST", path, token);
         let headers = [("content-encoding", "snappy"), ("content-type", "application/x-protobuf")];
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
@@ -106,7 +109,7 @@ impl Stand {
 }
 
 /// The body of a write.
-pub fn body(series: &[(&str, &[(&str, &str)], &[(i64, f64)])]) -> Vec<u8> {
+pub(crate) fn body(series: &[Series<'_>]) -> Vec<u8> {
     let mut encoder = WriteRequestEncoder::new();
     for (name, labels, samples) in series {
         let pairs = labels.iter().copied().chain([("__name__", *name)]);
