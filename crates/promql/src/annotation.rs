@@ -145,10 +145,7 @@ impl fmt::Display for Remark<'_> {
                 write!(f, "conflicting counter resets during histogram {operation}")
             }
             Remark::PossibleNonCounter(name) => {
-                write!(
-                    f,
-                    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
-                )
+                write!(f, "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}")
             }
             Remark::ForcedMonotonicity(_, name) => write!(
                 f,

@@ -78,8 +78,7 @@ impl Checker<'_> {
         self.expect(&aggregate.expr, found, ValueType::Vector, "aggregation expression")?;
         if let Some(param) = &aggregate.param {
             let found = self.expr(param)?;
-            let wanted =
-                if aggregate.op == AggregateOp::CountValues { ValueType::String } else { ValueType::Scalar };
+            let wanted = if aggregate.op == AggregateOp::CountValues { ValueType::String } else { ValueType::Scalar };
             self.expect(param, found, wanted, "aggregation parameter")?;
         }
         Ok(ValueType::Vector)

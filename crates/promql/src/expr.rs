@@ -35,8 +35,14 @@ pub(crate) type Offset = usize;
 /// A PromQL expression.
 #[derive(Clone, Debug)]
 pub(crate) enum Expr {
-    Number { value: f64, at: Offset },
-    Text { text: String, at: Offset },
+    Number {
+        value: f64,
+        at: Offset,
+    },
+    Text {
+        text: String,
+        at: Offset,
+    },
     Selector(Selector),
     Range(RangeSelector),
     Subquery(Box<Subquery>),

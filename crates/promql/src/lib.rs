@@ -24,5 +24,6 @@ mod syntax;
 pub use duration::parse_duration;
 pub use error::{EvalError, ParseError};
 pub use expr::ValueType;
+pub use functions::functions;
 pub use limits::TextLimits;
 pub use query::{Answer, Context, Query, Steps, parse_selector};

@@ -114,9 +114,14 @@ impl Lowering<'_> {
 
     fn number(&self, number: f64) -> Result<Expr, ParseError> {
         #[expect(clippy::cast_possible_truncation, reason = "the skeleton holds small whole numbers alone")]
-        let token = self.token(number.abs() as usize)?;
-        let value = seconds(token);
-        Ok(Expr::Number { value: if number < 0.0 { -value } else { value }, at: token.start })
+        let token_number = number.abs() as usize;
+        let token = self.token(token_number)?;
+        if number > 0.0 {
+            return Ok(Expr::Number { value: seconds(token), at: token.start });
+        }
+        // The parser takes a minus into the number: the expression starts there.
+        let sign = self.token(token_number - 1).map_or(token.start, |sign| sign.start);
+        Ok(Expr::Number { value: -seconds(token), at: sign })
     }
 
     fn span(&self, span: std::time::Duration) -> Result<(i64, usize), ParseError> {
@@ -228,7 +233,8 @@ impl Lowering<'_> {
     fn call(&mut self, call: &parsed::Call) -> Result<Expr, ParseError> {
         let at = self.next_call();
         let name = call.func.name;
-        let function = functions::lookup(name).ok_or_else(|| self.error(at, format!("unknown function with name {name:?}")))?;
+        let function =
+            functions::lookup(name).ok_or_else(|| self.error(at, format!("unknown function with name {name:?}")))?;
         let args = call.args.args.iter().map(|arg| self.expr(arg)).collect::<Result<_, _>>()?;
         Ok(Expr::Call(Call { function, args, at }))
     }

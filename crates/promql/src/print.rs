@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::METRIC_NAME;
+use model::{METRIC_NAME, Matcher};
 
 use crate::duration::DurationText;
 use crate::expr::{Aggregate, At, Binary, Cardinality, Expr, Selector};
@@ -18,11 +18,43 @@ pub(crate) fn number_text(v: f64) -> String {
     format!("{v}")
 }
 
+/// A text between quotes, with the escapes that PromQL reads.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+/// A label name, in quotes if it needs them.
+struct LabelName<'a>(&'a str);
+
+impl fmt::Display for LabelName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let starts = self.0.bytes().next().is_some_and(|b| plain(b) && !b.is_ascii_digit());
+        if starts && self.0.bytes().all(plain) { f.write_str(self.0) } else { Quoted(self.0).fmt(f) }
+    }
+}
+
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Number { value, .. } => f.write_str(&number_text(*value)),
-            Expr::Text { text, .. } => write!(f, "{text:?}"),
+            Expr::Text { text, .. } => Quoted(text).fmt(f),
             Expr::Selector(selector) => {
                 write_series(f, selector)?;
                 write_shift(f, selector.pinned, selector.offset_ms)
@@ -62,11 +94,17 @@ fn write_list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::R
     Ok(())
 }
 
+fn write_labels(f: &mut fmt::Formatter<'_>, labels: &[String]) -> fmt::Result {
+    let names: Vec<LabelName<'_>> = labels.iter().map(|label| LabelName(label)).collect();
+    write_list(f, &names)
+}
+
 fn write_series(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result {
     let name = selector.name.as_deref().unwrap_or("");
     f.write_str(name)?;
     let in_braces = selector.matchers.iter().filter(|matcher| name.is_empty() || matcher.name() != METRIC_NAME);
-    let texts: Vec<String> = in_braces.map(ToString::to_string).collect();
+    let text = |m: &Matcher| format!("{}{}{}", LabelName(m.name()), m.op().as_str(), Quoted(m.value()));
+    let texts: Vec<String> = in_braces.map(text).collect();
     if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
 }
 
@@ -85,7 +123,7 @@ fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Re
     let grouping = &aggregate.grouping;
     if grouping.without || !grouping.labels.is_empty() {
         write!(f, " {} (", if grouping.without { "without" } else { "by" })?;
-        write_list(f, &grouping.labels)?;
+        write_labels(f, &grouping.labels)?;
         f.write_str(") ")?;
     }
     match &aggregate.param {
@@ -102,7 +140,7 @@ fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
     }
     if matching.written {
         f.write_str(if matching.on { " on (" } else { " ignoring (" })?;
-        write_list(f, &matching.labels)?;
+        write_labels(f, &matching.labels)?;
         f.write_str(")")?;
     }
     if let Some(word) = match matching.cardinality {
@@ -111,7 +149,7 @@ fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
         Cardinality::OneToOne | Cardinality::ManyToMany => None,
     } {
         write!(f, " {word} (")?;
-        write_list(f, &matching.include)?;
+        write_labels(f, &matching.include)?;
         f.write_str(")")?;
     }
     write!(f, " {}", binary.rhs)

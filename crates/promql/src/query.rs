@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use model::{Budget, Columns, InstantSeries, Labels, Matcher, Point, Queryable, RangeSeries, Timestamp, Value};
 
 use crate::annotation::Notes;
-use crate::eval::{Column, Evaluator, Grid, PointRef, QuerySpan, STEPS_MAX, Selections, Series, samples};
+use crate::eval::{
+    Column, Evaluator, Grid, PointRef, QuerySpan, STEPS_MAX, Selections, Series, columns_bytes, samples,
+};
 use crate::expr::{AggregateOp, Expr, RangeSelector};
 use crate::functions::order::decides_order;
 use crate::stack::{depth, with_stack};
@@ -179,6 +181,13 @@ impl Query {
     }
 }
 
+impl std::fmt::Display for Query {
+    /// The query in one line and one spelling.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.expr.fmt(f)
+    }
+}
+
 /// Whether the expression itself says in which order its elements are shown.
 fn keeps_order(expr: &Expr) -> bool {
     match expr.bare() {
@@ -195,7 +204,7 @@ fn to_matrix(evaluator: &Evaluator<'_>, series: Vec<Series>, grid: Grid) -> Resu
         evaluator.charge(1, grid)?;
         let mut columns = Columns::default();
         samples(&s.column, grid, &mut columns);
-        evaluator.discard(vec![s.clone()], grid);
+        evaluator.ctx.budget.release(columns_bytes(1, grid.len));
         if !columns.is_empty() {
             out.push(RangeSeries { labels: s.labels, columns });
         }

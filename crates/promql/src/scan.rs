@@ -1,7 +1,7 @@
 //! The tokens of a query text, in one linear pass; what they mean together is the parser's business.
 
-use crate::duration::duration_ms;
 use crate::ParseError;
+use crate::duration::duration_ms;
 
 /// One token and where it stands.
 #[derive(Clone, Debug, PartialEq)]

@@ -102,8 +102,7 @@ fn push_name(
 ) {
     let opens = next.is_some_and(|next| next.is("("));
     let is_aggregate = AggregateOp::parse(name).is_some();
-    let groups = is_aggregate
-        && next.and_then(Token::name).is_some_and(|word| is_one_of(&["by", "without"], word));
+    let groups = is_aggregate && next.and_then(Token::name).is_some_and(|word| is_one_of(&["by", "without"], word));
     let is_pin = previous.is_some_and(|previous| previous.is("@"));
     let is_keyword = is_one_of(&KEYWORDS, name);
     let calls = (opens && !is_pin && (!is_keyword || is_one_of(&["start", "end", "step"], name))) || groups;

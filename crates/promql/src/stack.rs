@@ -18,7 +18,8 @@ pub(crate) fn with_stack<T: Send>(depth: usize, work: impl FnOnce() -> T + Send)
     }
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("promql-deep".to_owned()).stack_size(STACK_BYTES);
-        let handle = thread.spawn_scoped(scope, work).map_err(|error| format!("no thread for a deep query: {error}"))?;
+        let handle =
+            thread.spawn_scoped(scope, work).map_err(|error| format!("no thread for a deep query: {error}"))?;
         match handle.join() {
             Ok(result) => Ok(result),
             Err(panic) => std::panic::resume_unwind(panic),

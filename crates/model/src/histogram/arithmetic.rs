@@ -185,14 +185,14 @@ impl Parts {
         collision
     }
 
-    /// Multiplies all counts and the sum.
-    pub(super) fn scale(&mut self, factor: f64) {
+    /// Changes all counts, the sum, and what rounding took from them.
+    pub(super) fn map(&mut self, change: impl Fn(f64) -> f64) {
         for number in [&mut self.zero, &mut self.count, &mut self.sum] {
-            *number = (number.0 * factor, number.1 * factor);
+            *number = (change(number.0), change(number.1));
         }
         for bucket in self.positive.iter_mut().chain(&mut self.negative) {
-            bucket.count *= factor;
-            bucket.c *= factor;
+            bucket.count = change(bucket.count);
+            bucket.c = change(bucket.c);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::side::{exponential_bound, side, upper_bound};
 use super::Histogram;
+use super::side::{exponential_bound, side, upper_bound};
 
 /// One bucket with its bounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bucket {
     /// Lower bound.
     pub lower: f64,

@@ -1,7 +1,7 @@
 //! The running sum or mean of many native histograms, with what rounding takes kept beside.
 
+use super::Histogram;
 use super::arithmetic::{HistogramError, Parts};
-use super::{Histogram, ResetHint};
 
 /// A sum or mean in the making.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl HistogramTotal {
     pub fn merge(&mut self, other: &HistogramTotal) -> Result<bool, HistogramError> {
         let mut parts = other.parts.clone();
         if other.kind == Kind::Incremental {
-            parts.scale(other.n);
+            parts.map(|v| v * other.n);
         }
         self.add_parts(parts, other.n)
     }
@@ -60,22 +60,21 @@ impl HistogramTotal {
                 return Ok(merged.bounds_reconciled);
             }
             self.kind = Kind::Incremental;
-            self.parts.scale(1.0 / before);
+            self.parts.map(|v| v / before);
         }
-        self.parts.scale(before / self.n);
+        let (kept, n) = (before / self.n, self.n);
+        self.parts.map(|v| v * kept);
         let mut share = other;
-        share.scale(1.0 / self.n);
+        share.map(|v| v / n);
         Ok(self.parts.add(share, 1.0)?.bounds_reconciled)
     }
 
     /// The sum, or the mean, of all.
     pub fn finish(self) -> Histogram {
-        let mut result = self.parts.into_histogram();
-        if self.kind == Kind::Mean {
-            let hint: ResetHint = result.reset_hint;
-            result.divide(self.n);
-            result.reset_hint = hint;
+        let HistogramTotal { mut parts, n, kind } = self;
+        if kind == Kind::Mean {
+            parts.map(|v| v / n);
         }
-        result
+        parts.into_histogram()
     }
 }

@@ -185,7 +185,9 @@ impl Accumulator {
         }
         let Some(histograms) = &column.histograms else { return };
         if matches!(folding.op, AggregateOp::Sum | AggregateOp::Avg) {
-            let sums = self.histograms.get_or_insert_with(|| Box::new(HistogramSums::new(folding.grid.len, folding.op == AggregateOp::Avg)));
+            let sums = self
+                .histograms
+                .get_or_insert_with(|| Box::new(HistogramSums::new(folding.grid.len, folding.op == AggregateOp::Avg)));
             sums.add(histograms, labels, folding.at, notes);
         } else if histograms.iter().any(Option::is_some) {
             notes.add(folding.at, Remark::HistogramIgnoredInAggregation(folding.op.as_str()));

@@ -28,7 +28,7 @@ impl Evaluator<'_> {
                     self.note(at, Remark::InvalidRatio { found: least, capped: -1.0 });
                 }
             }
-            _ if most < 1.0 => return Ok(Vec::new()),
+            _ if most < 1.0 && !has_nan => return Ok(Vec::new()),
             _ => check_k(least, most, has_nan)?,
         }
         let series = self.vector(&aggregate.expr, grid)?;

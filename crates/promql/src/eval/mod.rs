@@ -220,7 +220,8 @@ impl Evaluator<'_> {
 
     /// Joins series that came to share their labels; two points at one step are an error.
     pub(crate) fn merge_same_labels(&self, series: Vec<Series>, grid: Grid) -> Result<Vec<Series>, EvalError> {
-        let mut seen: HashMap<Labels, usize, ahash::RandomState> = HashMap::with_capacity_and_hasher(series.len(), Default::default());
+        let mut seen: HashMap<Labels, usize, ahash::RandomState> =
+            HashMap::with_capacity_and_hasher(series.len(), Default::default());
         let n_before = series.len();
         let mut out: Vec<Series> = Vec::with_capacity(series.len());
         for s in series {

@@ -57,7 +57,12 @@ impl Selections {
 
 /// The grid of a subquery whose windows end between `first` and `last`: multiples of its step after the first
 /// window's start.
-pub(crate) fn subquery_bounds(first: Timestamp, last: Timestamp, range_ms: i64, step_ms: i64) -> (Timestamp, Timestamp) {
+pub(crate) fn subquery_bounds(
+    first: Timestamp,
+    last: Timestamp,
+    range_ms: i64,
+    step_ms: i64,
+) -> (Timestamp, Timestamp) {
     let after = first.saturating_sub(range_ms);
     let start = after.div_euclid(step_ms).saturating_add(1).saturating_mul(step_ms);
     (start, last)

@@ -4,7 +4,9 @@ use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Times
 use rayon::prelude::*;
 
 use super::stage::ScalarStage;
-use super::{Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, is_stale_histogram};
+use super::{
+    Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, is_stale_histogram,
+};
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::expr::{Binary, Call, Expr, Offset, Selector, ValueType};

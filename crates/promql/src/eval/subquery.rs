@@ -53,11 +53,7 @@ impl Evaluator<'_> {
     }
 
     /// Evaluates a subquery's expression over its own grid, and says which windows of it each outer step sees.
-    pub(crate) fn subquery(
-        &self,
-        subquery: &Subquery,
-        grid: Grid,
-    ) -> Result<(Vec<Series>, Grid, Windows), EvalError> {
+    pub(crate) fn subquery(&self, subquery: &Subquery, grid: Grid) -> Result<(Vec<Series>, Grid, Windows), EvalError> {
         let windows = Windows {
             grid,
             pinned: self.span.pin(subquery.pinned),

@@ -3,9 +3,9 @@
 mod absent;
 mod classic;
 mod histogram;
-mod native;
 pub(crate) mod labels;
 mod math;
+mod native;
 pub(crate) mod order;
 mod over_time;
 pub(crate) mod quantile;
@@ -121,6 +121,11 @@ pub(crate) fn lookup(name: &str) -> Option<&'static Function> {
     TABLE.binary_search_by(|function| function.name.cmp(name)).ok().map(|at| &TABLE[at])
 }
 
+/// The name and one sentence of every function, sorted by name.
+pub fn functions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|function| (function.name, function.doc))
+}
+
 const S: ValueType = ValueType::Scalar;
 const V: ValueType = ValueType::Vector;
 const M: ValueType = ValueType::Matrix;
@@ -226,10 +231,7 @@ static TABLE: [Function; 88] = [
     range("idelta", rate::idelta, "Difference between the last two samples."),
     range("increase", rate::increase, "Increase of a counter over the range."),
     range("irate", rate::irate, "Rate per second between the last two samples."),
-    with(
-        vector("label_join", &[V, T, T, T], labels::join, "Joins label values into one."),
-        Optional::LastRepeated,
-    ),
+    with(vector("label_join", &[V, T, T, T], labels::join, "Joins label values into one."), Optional::LastRepeated),
     vector("label_replace", &[V, T, T, T, T], labels::replace, "Sets a label from another one by a pattern."),
     range_named("last_over_time", over_time::last, "Newest sample in the range."),
     map("ln", f64::ln, "Natural logarithm."),

@@ -31,7 +31,7 @@ pub(super) fn quantile(q: f64, h: &Histogram, about: About<'_>, notes: &mut Note
         buckets.reverse();
     }
     let mut rank = if forward { q * h.count } else { (1.0 - q) * h.count };
-    let Some((mut bucket, mut count, rest)) = bucket_of(rank, &buckets) else { return f64::NAN };
+    let (mut bucket, mut count, rest) = bucket_of(rank, &buckets);
     if let Some(bound) = settle_bounds(h, &mut bucket) {
         return bound;
     }
@@ -52,15 +52,15 @@ pub(super) fn quantile(q: f64, h: &Histogram, about: About<'_>, notes: &mut Note
 
 /// The bucket in which the running count reaches `rank`, that count, and what the buckets after it hold; the last
 /// bucket when the count never gets there.
-fn bucket_of(rank: f64, buckets: &[Bucket]) -> Option<(Bucket, f64, f64)> {
+fn bucket_of(rank: f64, buckets: &[Bucket]) -> (Bucket, f64, f64) {
     let mut count = 0.0;
     for (at, bucket) in buckets.iter().enumerate().filter(|(_, bucket)| bucket.count != 0.0) {
         count += bucket.count;
         if count >= rank {
-            return Some((*bucket, count, buckets[at + 1..].iter().map(|bucket| bucket.count).sum()));
+            return (*bucket, count, buckets[at + 1..].iter().map(|bucket| bucket.count).sum());
         }
     }
-    buckets.last().map(|last| (*last, count, 0.0))
+    (buckets.last().copied().unwrap_or_default(), count, 0.0)
 }
 
 /// Gives open-ended buckets an end; a bound that already is the answer is returned.

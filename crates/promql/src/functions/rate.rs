@@ -30,12 +30,7 @@ pub(super) fn delta(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes)
     extrapolated(Kind { counter: false, per_second: false }, input, out, notes)
 }
 
-fn extrapolated(
-    kind: Kind,
-    input: &RangeInput<'_>,
-    out: &mut Column,
-    notes: &mut Notes,
-) -> Result<(), EvalError> {
+fn extrapolated(kind: Kind, input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
     let resets = if kind.counter { reset_positions(&input.columns.values) } else { Vec::new() };
     let mut resets_seen = 0;
     input.each_window(|window| {
