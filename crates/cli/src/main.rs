@@ -17,7 +17,7 @@ use clap::Parser;
 
 use args::{Cli, Command, MonitoringCommand, ProjectsCommand, TokensCommand};
 
-/// Writers allocate a little for each series of each request: this allocator costs them half of what the system's does.
+/// Requests make many small, short-lived allocations on many threads, which is what this allocator is for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
