@@ -104,6 +104,24 @@ fn a_block_gives_back_what_was_written() {
     }
 }
 
+/// Blocks of one version of the format are the same for ever: a change here is a change of FORMAT.md first.
+#[test]
+fn the_bytes_of_a_block_do_not_change() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let series = |node: &str, chunks: Vec<EncodedChunk>| {
+        SeriesChunks { labels: Labels::from_pairs([("__name__", "up"), ("node", node)]), chunks }
+    };
+    let first = vec![chunk(&[(1000, 1.0), (2000, 1.0)]), chunk(&[(3000, 0.0)])];
+    let meta = write(&dir, 1, &[series("a", first), series("b", vec![chunk(&[(1500, 0.5)])])]);
+    let block = dir.sub(&meta.ulid.to_string()).unwrap();
+    let sums = ["index", "chunks/000001", "tombstones"].map(|file| {
+        let bytes = block.read(file).unwrap();
+        (bytes.len(), crc32c::crc32c(&bytes))
+    });
+    assert_eq!(sums, [(270, 3_468_007_882), (65, 1_359_322_788), (9, 1_895_909_621)]);
+}
+
 fn matchers() -> Vec<Matcher> {
     use MatchOp::{Equal, NotEqual, NotRegex, Regex};
     let cases = [
@@ -265,6 +283,22 @@ fn how_far_the_log_is_covered_comes_back() {
     let meta =
         write_block(&dir, BlockSpec { wal_cover: Some(cover), ..spec(1) }, fleet(1).into_iter().map(Ok)).unwrap();
     assert_eq!(open(&dir, &meta).meta().wal_cover(), Some(cover));
+}
+
+#[test]
+fn histogram_chunks_are_handed_out_and_counted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let float = chunk(&[(10, 1.0), (20, 2.0)]);
+    let histogram = EncodedChunk { mint: 30, maxt: 40, encoding: Encoding::Histogram, bytes: vec![0, 3, 1, 2, 3] };
+    let series = SeriesChunks { labels: Labels::from_pairs([("a", "b")]), chunks: vec![float, histogram.clone()] };
+    let meta = write(&dir, 1, &[series]);
+    let counts = (meta.stats.num_samples, meta.stats.num_float_samples, meta.stats.num_histogram_samples);
+    assert_eq!(counts, (5, 2, 3));
+    let block = open(&dir, &meta);
+    let found = block.select(&[], TimeRange { mint: 35, maxt: 35 }, &Budget::unlimited()).unwrap();
+    let found = block.chunk(&found[0].chunks[1]).unwrap();
+    assert_eq!(found, (Encoding::Histogram, &histogram.bytes[..]));
 }
 
 /// Reads all there is in a block, whatever it is.

@@ -125,7 +125,7 @@ fn wrong_contents_under_right_checksums_do_not_make_reading_panic() {
     let ranges = checked_ranges(&BlockFile::map(&dir, INDEX_FILE, "b".to_owned()).unwrap());
     assert!(ranges.len() > 60 + 20);
     let mut rng = SmallRng::seed_from_u64(5);
-    for round in 0..6000 {
+    for round in 0..2000 {
         let range = &ranges[round % ranges.len()];
         let mut changed = bytes.clone();
         for _ in 0..rng.random_range(1..4) {
