@@ -1,4 +1,5 @@
 //! The demo and the comparison as a new user meets them: the printed curl lines are pasted, Ctrl-C leaves nothing behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

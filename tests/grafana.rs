@@ -1,10 +1,12 @@
 //! What ships for Grafana and Docker: well formed, true to the command line, and no panel without data.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use bench::clock::now_ms;
 use bench::demo_fleet::{self, DemoFleet, DemoOptions};
 use bench::fleet::INTERVAL_MS;
 use bench::push::Push;
@@ -168,6 +170,26 @@ fn the_scrape_configuration_names_services() {
     }
 }
 
+#[test]
+fn the_image_is_built_from_what_is_there() {
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    for line in dockerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from=")) {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        for source in &words[..words.len() - 1] {
+            assert!(root().join(source).exists(), "`{line}`: no {source}");
+        }
+    }
+    let command = dockerfile.lines().find_map(|line| line.strip_prefix("CMD ")).unwrap();
+    known(&format!("promenade {}", text_of(&serde_json::from_str(command).unwrap())));
+    let toolchain = std::fs::read_to_string(root().join("rust-toolchain.toml")).unwrap();
+    let image = dockerfile.lines().find_map(|line| line.strip_prefix("FROM rust:")).unwrap();
+    let version = image.split('-').next().unwrap();
+    assert!(
+        toolchain.contains(&format!("channel = \"{version}")),
+        "rust:{version} is not the toolchain of {toolchain}"
+    );
+}
+
 /// A server with an hour of the demo's fleet in it.
 struct Shown {
     base: String,
@@ -179,7 +201,7 @@ struct Shown {
 async fn every_expression_of_every_dashboard_has_an_answer() {
     let dir = tempfile::tempdir().unwrap();
     let control = control::Control::open(&server::control_path(dir.path())).unwrap();
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let now = now_ms();
     let project = control.create_project("shown", None, now).unwrap().id;
     let new = control::NewToken {
         access: control::Access::Project(project.clone()),

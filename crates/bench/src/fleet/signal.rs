@@ -85,11 +85,12 @@ impl Walk {
 
 /// A classic histogram of lognormal observations.
 ///
-/// Invariant: `share` sums to 1, has one entry a bucket, the `+Inf` bucket last.
+/// Invariant: `below` never falls, ends with 1, and has one entry a bucket, the `+Inf` bucket last.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     bounds: &'static [f64],
-    share: Vec<f64>,
+    /// Share of the observations at or below each bound.
+    below: Vec<f64>,
     mean: f64,
     /// Observations in each bucket alone, not cumulative: in all, and in the last call of `observe`.
     buckets: Vec<f64>,
@@ -101,33 +102,34 @@ impl Histogram {
     /// An empty histogram over finite, ascending `bounds`; `+Inf` is added.
     pub fn new(bounds: &'static [f64], median: f64, sigma: f64) -> Histogram {
         let buckets = vec![0.0; bounds.len() + 1];
-        let (share, last) = (buckets.clone(), buckets.clone());
-        let mut histogram = Histogram { bounds, share, mean: 0.0, buckets, last, sum: 0.0 };
+        let (below, last) = (buckets.clone(), buckets.clone());
+        let mut histogram = Histogram { bounds, below, mean: 0.0, buckets, last, sum: 0.0 };
         histogram.reshape(median, sigma);
         histogram
     }
 
     /// Changes the distribution of the observations to come.
     pub fn reshape(&mut self, median: f64, sigma: f64) {
-        let mut below = 0.0;
-        for (share, bound) in self.share.iter_mut().zip(self.bounds.iter().chain([&f64::INFINITY])) {
-            let upto = normal_below((bound / median).ln() / sigma);
-            *share = upto - below;
-            below = upto;
+        let mut least = 0.0;
+        for (below, bound) in self.below.iter_mut().zip(self.bounds.iter().chain([&f64::INFINITY])) {
+            *below = normal_below((bound / median).ln() / sigma).max(least);
+            least = *below;
         }
         self.mean = median * (sigma * sigma / 2.0).exp();
     }
 
-    /// Adds about `n` observations; a part of one is added at random, so that the rate is right on average.
+    /// Adds `n` observations spread evenly over the distribution; a part of one is added at random.
     #[inline]
     pub fn observe(&mut self, rng: &mut Rng, n: f64) {
-        let mut added = 0.0;
-        for ((bucket, last), share) in self.buckets.iter_mut().zip(&mut self.last).zip(&self.share) {
-            *last = rng.whole(n * share);
+        let offset = rng.unit();
+        let mut before = 0.0;
+        for ((bucket, last), below) in self.buckets.iter_mut().zip(&mut self.last).zip(&self.below) {
+            let upto = (n * below + offset).floor();
+            *last = upto - before;
             *bucket += *last;
-            added += *last;
+            before = upto;
         }
-        self.sum += added * self.mean * rng.between(0.9, 1.1);
+        self.sum += before * self.mean * rng.between(0.9, 1.1);
     }
 
     /// Exports the cumulative buckets, then the sum, then the count.
@@ -169,7 +171,7 @@ mod tests {
             histogram.observe(&mut rng, 10.0);
         }
         let total: f64 = histogram.buckets.iter().sum();
-        assert!((total - 10_000.0).abs() < 200.0, "{total}");
+        assert_eq!(total, 10_000.0);
         let below_median = histogram.buckets[..2].iter().sum::<f64>() / total;
         assert!((below_median - 0.5).abs() < 0.02, "{below_median}");
         let mean = histogram.sum / total;
