@@ -109,8 +109,9 @@ fn a_block_gives_back_what_was_written() {
 fn the_bytes_of_a_block_do_not_change() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
-    let series = |node: &str, chunks: Vec<EncodedChunk>| {
-        SeriesChunks { labels: Labels::from_pairs([("__name__", "up"), ("node", node)]), chunks }
+    let series = |node: &str, chunks: Vec<EncodedChunk>| SeriesChunks {
+        labels: Labels::from_pairs([("__name__", "up"), ("node", node)]),
+        chunks,
     };
     let first = vec![chunk(&[(1000, 1.0), (2000, 1.0)]), chunk(&[(3000, 0.0)])];
     let meta = write(&dir, 1, &[series("a", first), series("b", vec![chunk(&[(1500, 0.5)])])]);
