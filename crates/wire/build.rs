@@ -4,7 +4,8 @@ use std::error::Error;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Asked when it runs, not when it is compiled: checkouts may share a target directory.
+    let proto = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", proto.display());
     let files = protox::compile(["remote_write.proto", "remote_read.proto"], [&proto])?;
     prost_build::Config::new().compile_fds(files)?;

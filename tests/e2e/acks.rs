@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Sample;
-use wire::remote_write::{WriteRequestEncoder, compress};
+use wire::remote_write::WriteRequestEncoder;
 
 use crate::http::Http;
 
@@ -58,7 +58,7 @@ fn body(sample: Sample) -> Vec<u8> {
     for series in 0..SERIES {
         encoder.push([("__name__", "acked"), ("series", series.to_string().as_str())], &[sample]);
     }
-    compress(&encoder.finish())
+    encoder.finish_compressed().unwrap()
 }
 
 impl Acked {

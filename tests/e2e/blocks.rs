@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Sample;
-use wire::remote_write::{WriteRequestEncoder, compress};
+use wire::remote_write::WriteRequestEncoder;
 
 use crate::http::Http;
 use crate::peers::{self, Running, free_port, run, wait_for};
@@ -39,7 +39,7 @@ fn ingest(promenade: &Promenade, token: &str, first: i64) {
             encoder.push([("__name__", "block_test"), ("instance", instance.as_str()), ("job", "e2e")], &run);
         }
         let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
-        let answer = http.post("/api/v1/write", &headers, compress(&encoder.finish()));
+        let answer = http.post("/api/v1/write", &headers, encoder.finish_compressed().unwrap());
         assert_eq!(answer, Some((204, String::new())));
     }
 }

@@ -15,7 +15,8 @@ pub struct Http {
 impl Http {
     pub fn new(base: &str, token: Option<&str>) -> Http {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(30));
+        let client = client.build().unwrap();
         Http { runtime, client, base: base.to_owned(), token: token.map(str::to_owned) }
     }
 

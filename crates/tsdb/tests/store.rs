@@ -1,4 +1,5 @@
 //! The store against a plain map: random appends, flushes, maintenance and restarts must never lose or invent a sample.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

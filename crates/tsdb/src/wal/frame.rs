@@ -194,7 +194,7 @@ mod tests {
 
     fn sizes() -> Vec<Vec<u8>> {
         let sizes = [1, 0, 5, PAGE_BYTES - 7, PAGE_BYTES - 8, PAGE_BYTES, 3 * PAGE_BYTES + 11, 20, PAGE_BYTES - 40, 9];
-        sizes.iter().enumerate().map(|(i, len)| vec![i as u8 + 1; *len]).collect()
+        sizes.iter().enumerate().map(|(i, len)| vec![u8::try_from(i).unwrap() + 1; *len]).collect()
     }
 
     #[test]
