@@ -70,6 +70,12 @@ impl Checker<'_> {
             let wanted = function.arg_type(idx);
             self.expect(arg, found, wanted, &format!("call to function {name:?}"))?;
         }
+        if let ("info", Some(labels)) = (name, call.args.get(1)) {
+            match labels {
+                Expr::Selector(selector) if selector.name.is_none() => {}
+                other => return self.refuse(other, "expected label selectors only".to_owned()),
+            }
+        }
         Ok(function.returns)
     }
 

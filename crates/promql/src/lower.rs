@@ -21,7 +21,7 @@ const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
 pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<(Expr, usize), ParseError> {
     let skeleton = skeleton(source, tokens)?;
     let tree = parsed::parse(&skeleton.text).map_err(|message| syntax_error(source, tokens, &message))?;
-    let mut lowering = Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, n_selectors: 0 };
+    let mut lowering = Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, n_selectors: 0, in_info: false };
     let expr = lowering.expr(&tree)?;
     Ok((expr, lowering.n_selectors))
 }
@@ -50,6 +50,8 @@ struct Lowering<'a> {
     skeleton: &'a Skeleton,
     calls_seen: usize,
     n_selectors: usize,
+    /// Inside the second argument of `info`, which may match everything.
+    in_info: bool,
 }
 
 impl Lowering<'_> {
@@ -183,7 +185,7 @@ impl Lowering<'_> {
             }
             matchers.push(Matcher::equal(METRIC_NAME, name));
         }
-        if matchers.iter().all(Matcher::matches_empty) {
+        if !self.in_info && matchers.iter().all(Matcher::matches_empty) {
             return Err(self.error(at, "vector selector must contain at least one non-empty matcher"));
         }
         let selector_idx = self.n_selectors;
@@ -235,7 +237,12 @@ impl Lowering<'_> {
         let name = call.func.name;
         let function =
             functions::lookup(name).ok_or_else(|| self.error(at, format!("unknown function with name {name:?}")))?;
-        let args = call.args.args.iter().map(|arg| self.expr(arg)).collect::<Result<_, _>>()?;
+        let mut args = Vec::with_capacity(call.args.args.len());
+        for (idx, arg) in call.args.args.iter().enumerate() {
+            self.in_info = name == "info" && idx == 1;
+            args.push(self.expr(arg)?);
+            self.in_info = false;
+        }
         Ok(Expr::Call(Call { function, args, at }))
     }
 

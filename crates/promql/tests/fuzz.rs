@@ -18,7 +18,7 @@ impl Random {
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        usize::try_from(self.next() % n as u64).unwrap_or(0)
     }
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {

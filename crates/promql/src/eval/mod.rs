@@ -25,7 +25,7 @@ pub(crate) use grid::{Cursor, Grid, Windows};
 pub(crate) use histogram_sum::Resets;
 pub(crate) use select::Selections;
 pub(crate) use stage::Stage;
-pub(crate) use stream::mark_windows;
+pub(crate) use stream::{mark_windows, timestamps};
 pub(crate) use subquery::samples;
 
 use crate::annotation::{Notes, Remark};

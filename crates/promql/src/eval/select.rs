@@ -89,6 +89,8 @@ impl<'e> Plan<'e> {
                 let (start, end) = subquery_bounds(first, last, subquery.range_ms, step_ms);
                 self.visit(&subquery.expr, start.min(end), end);
             }
+            // The second argument of `info` is a set of matchers and is not evaluated.
+            Expr::Call(call) if call.function.name == "info" => self.visit(&call.args[0], first, last),
             Expr::Call(call) => call.args.iter().for_each(|arg| self.visit(arg, first, last)),
             Expr::Aggregate(aggregate) => {
                 if let Some(param) = &aggregate.param {

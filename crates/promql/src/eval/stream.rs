@@ -336,7 +336,7 @@ fn instant(columns: &Columns, windows: &Windows, out: &mut Column) {
 }
 
 /// The time of that sample, in seconds.
-fn timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
+pub(crate) fn timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
     each_last(columns, windows, |step_idx, t, _| out.floats[step_idx] = t as f64 / 1000.0);
 }
 
@@ -350,9 +350,9 @@ fn each_last(columns: &Columns, windows: &Windows, mut found: impl FnMut(usize, 
         let histogram = histograms.end.checked_sub(1).map(|at| (columns.histogram_timestamps[at], at));
         match (float, histogram) {
             (Some((t, at)), other) if t > start && other.is_none_or(|(other, _)| other < t) => {
-                if !is_stale(columns.values[at]) {
-                    found(step_idx, t, PointRef::Float(columns.values[at]));
-                }
+                // Nothing is found at a marker, not even an older histogram.
+                let live = Some(columns.values[at]).filter(|v| !is_stale(*v));
+                live.into_iter().for_each(|v| found(step_idx, t, PointRef::Float(v)));
             }
             (_, Some((t, at))) if t > start && !is_stale_histogram(&columns.histograms[at]) => {
                 found(step_idx, t, PointRef::Histogram(&columns.histograms[at]));

@@ -3,6 +3,7 @@
 mod absent;
 mod classic;
 mod histogram;
+mod info;
 pub(crate) mod labels;
 mod math;
 mod native;
@@ -175,7 +176,7 @@ const fn with(function: Function, optional: Optional) -> Function {
 }
 
 /// All functions, sorted by name.
-static TABLE: [Function; 88] = [
+static TABLE: [Function; 89] = [
     map("abs", f64::abs, "Absolute value."),
     vector("absent", &[V], absent::absent, "1 where the vector has no element."),
     vector("absent_over_time", &[M], absent::absent_over_time, "1 where the range has no sample."),
@@ -230,6 +231,10 @@ static TABLE: [Function; 88] = [
     date("hour", time::hour, "Hour of the day in UTC."),
     range("idelta", rate::idelta, "Difference between the last two samples."),
     range("increase", rate::increase, "Increase of a counter over the range."),
+    with(
+        vector("info", &[V, V], info::info, "Adds labels of the info series of the same target."),
+        Optional::LastUpTo(1),
+    ),
     range("irate", rate::irate, "Rate per second between the last two samples."),
     with(vector("label_join", &[V, T, T, T], labels::join, "Joins label values into one."), Optional::LastRepeated),
     vector("label_replace", &[V, T, T, T, T], labels::replace, "Sets a label from another one by a pattern."),

@@ -233,14 +233,17 @@ fn instant(counter: bool, input: &RangeInput<'_>, out: &mut Column, notes: &mut 
 }
 
 fn last_two<'a>(window: &Window<'a>) -> Option<((Timestamp, Last<'a>), (Timestamp, Last<'a>))> {
+    if let (Some([t0, t1]), Some([v0, v1]), []) =
+        (window.timestamps.last_chunk(), window.values.last_chunk(), window.histograms)
+    {
+        return Some(((*t0, Last::Float(*v0)), (*t1, Last::Float(*v1))));
+    }
     let floats = window.timestamps.iter().zip(window.values).rev().take(2);
     let histograms = window.histogram_timestamps.iter().zip(window.histograms).rev().take(2);
     let mut all: Vec<(Timestamp, Last<'a>)> = Vec::with_capacity(4);
     all.extend(floats.map(|(t, v)| (*t, Last::Float(*v))));
     all.extend(histograms.map(|(t, h)| (*t, Last::Histogram(h))));
-    if all.len() > 2 || !window.histograms.is_empty() {
-        all.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
-    }
+    all.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
     Some((*all.get(1)?, *all.first()?))
 }
 
@@ -251,11 +254,11 @@ fn instant_histograms(
     input: &RangeInput<'_>,
     notes: &mut Notes,
 ) -> Option<Histogram> {
-    let gauges = [older, newer].map(|h| h.reset_hint == ResetHint::Gauge);
-    if counter && (gauges[0] || gauges[1]) {
+    let n_gauges = [older, newer].iter().filter(|h| h.reset_hint == ResetHint::Gauge).count();
+    if counter && n_gauges > 0 {
         notes.add(input.at, Remark::NotCounter(input.name()));
     }
-    if !counter && !(gauges[0] && gauges[1]) {
+    if !counter && n_gauges < 2 {
         notes.add(input.at, Remark::NotGauge(input.name()));
     }
     let mut result = newer.clone();
