@@ -116,3 +116,70 @@ async fn describe(answer: reqwest::Response) -> String {
     let shown = String::from_utf8_lossy(&body[..body.len().min(REFUSAL_BYTES_MAX)]).trim().to_owned();
     format!("{status}: {shown}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// The lines of a request's head, in lower case, and its body.
+    type Heard = (Vec<String>, Vec<u8>);
+
+    /// Serves one connection with the given answers, one a request; returns the URL and what was heard.
+    fn answering(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<Heard>>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/api/v1/write", listener.local_addr().unwrap());
+        let heard = std::thread::spawn(move || {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let answer = |answer: &&str| {
+                let head = stream.by_ref().lines().map(|line| line.unwrap().to_ascii_lowercase());
+                let head: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+                let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                let mut body = vec![0; length.parse().unwrap()];
+                stream.read_exact(&mut body).unwrap();
+                write!(stream.get_mut(), "HTTP/1.1 {answer}\r\n\r\n").unwrap();
+                (head, body)
+            };
+            answers.iter().map(answer).collect()
+        });
+        (url, heard)
+    }
+
+    #[tokio::test]
+    async fn what_the_server_cannot_take_now_is_sent_again_on_the_same_connection() {
+        let answers = &[
+            "503 Service Unavailable\r\ncontent-length: 0",
+            "429 Too Many Requests\r\ncontent-length: 0",
+            "204 No Content",
+            "204 No Content",
+        ];
+        let (url, heard) = answering(answers);
+        let mut push = Push::new(&url, Some("secret")).unwrap();
+        push.send(b"first".to_vec(), 10).await.unwrap();
+        push.send(b"second".to_vec(), 5).await.unwrap();
+        assert_eq!(push.sent(), Sent { samples: 15, requests: 2, bytes: 11, retries: 2 });
+        let heard = heard.join().unwrap();
+        let bodies: Vec<&[u8]> = heard.iter().map(|(_, body)| body.as_slice()).collect();
+        assert_eq!(bodies, [b"first".as_slice(), b"first", b"first", b"second"]);
+        for (head, _) in &heard {
+            for line in
+                ["authorization: bearer secret", "content-encoding: snappy", "content-type: application/x-protobuf"]
+            {
+                assert!(head.iter().any(|found| found == line), "no {line} in {head:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_server_refuses_is_an_error_and_is_not_repeated() {
+        let (url, heard) = answering(&["400 Bad Request\r\ncontent-length: 11\r\n\r\ntoo old: up"]);
+        let mut push = Push::new(&url, None).unwrap();
+        let error = push.send(b"body".to_vec(), 1).await.unwrap_err().to_string();
+        assert!(error.contains("400 Bad Request: too old: up"), "{error}");
+        assert_eq!(push.sent(), Sent::default());
+        assert_eq!(heard.join().unwrap().len(), 1);
+    }
+}
