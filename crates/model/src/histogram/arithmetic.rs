@@ -306,3 +306,113 @@ impl Histogram {
                 == indices(&other.negative_spans, &other.negative_buckets)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, ResetHint, Span};
+
+    fn exponential(schema: i32, offset: i32, counts: &[f64]) -> Histogram {
+        let count = counts.iter().sum();
+        Histogram {
+            schema,
+            count,
+            sum: count,
+            positive_spans: vec![Span { offset, length: counts.len() as u32 }],
+            positive_buckets: counts.to_vec(),
+            ..Histogram::default()
+        }
+    }
+
+    fn custom(bounds: &[f64], counts: &[f64]) -> Histogram {
+        let bounds = bounds.to_vec();
+        Histogram { custom_bounds: bounds, ..exponential(CUSTOM_BUCKETS_SCHEMA, 0, counts) }
+    }
+
+    fn sum(a: &Histogram, b: &Histogram) -> String {
+        let mut result = a.clone();
+        match result.add(b) {
+            Ok(_) => result.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn layouts_are_brought_together_before_counts_are_added() {
+        let wide_zero = Histogram { zero_threshold: 1.5, zero_count: 1.0, ..exponential(0, 2, &[1.0]) };
+        for (a, b, expected) in [
+            (
+                exponential(0, 1, &[1.0, 2.0]),
+                exponential(0, 2, &[10.0, 20.0]),
+                "{count:33, sum:33, (1,2]:1, (2,4]:12, (4,8]:20}",
+            ),
+            // Buckets of schema 1 come in pairs into those of schema 0.
+            (exponential(0, 1, &[1.0]), exponential(1, 1, &[1.0, 1.0, 1.0]), "{count:4, sum:4, (1,2]:3, (2,4]:1}"),
+            // A zero bucket that ends inside a populated bucket grows to take all of it in.
+            (exponential(0, 1, &[3.0, 4.0]), wide_zero, "{count:8, sum:8, [-2,2]:4, (2,4]:5}"),
+            (
+                custom(&[1.0, 2.0, 4.0], &[1.0, 1.0, 1.0, 1.0]),
+                custom(&[2.0, 4.0], &[10.0, 10.0, 10.0]),
+                "{count:34, sum:34, [-Inf,2]:12, (2,4]:11, (4,+Inf]:11}",
+            ),
+        ] {
+            assert_eq!(sum(&a, &b), expected);
+        }
+        let mixed = custom(&[1.0], &[1.0]).add(&exponential(0, 1, &[1.0]));
+        assert_eq!(mixed, Err(HistogramError::IncompatibleSchemas));
+    }
+
+    #[test]
+    fn addition_commutes_and_subtraction_undoes_it() {
+        let a = exponential(2, -5, &[1.0, 0.0, 3.0, 4.0]);
+        let b = Histogram { zero_threshold: 0.1, zero_count: 2.0, ..exponential(1, -3, &[5.0, 6.0]) };
+        assert_eq!(sum(&a, &b), sum(&b, &a));
+        let mut back = b.clone();
+        back.add(&exponential(1, -3, &[1.0, 2.0])).unwrap();
+        back.subtract(&exponential(1, -3, &[1.0, 2.0])).unwrap();
+        back.compact();
+        assert!(back.same_as(&b));
+    }
+
+    #[test]
+    fn contradicting_hints_are_told() {
+        let hinted = |reset_hint| Histogram { reset_hint, ..exponential(0, 1, &[1.0]) };
+        let merged = hinted(ResetHint::Reset).add(&hinted(ResetHint::NoReset)).unwrap();
+        assert!(merged.reset_collision && !merged.bounds_reconciled);
+        let mut gauge = hinted(ResetHint::Unknown);
+        gauge.add(&hinted(ResetHint::Gauge)).unwrap();
+        assert_eq!(gauge.reset_hint, ResetHint::Gauge);
+    }
+
+    #[test]
+    fn a_reset_is_a_fallen_count_or_a_lost_bucket() {
+        let before = exponential(1, 1, &[1.0, 2.0]);
+        for (now, reset) in [
+            (exponential(1, 1, &[1.0, 2.0]), false),
+            (exponential(1, 1, &[1.0, 3.0]), false),
+            (exponential(0, 1, &[3.0, 0.0]), false),
+            (exponential(1, 1, &[0.0, 9.0]), true),
+            (exponential(1, 2, &[9.0]), true),
+            (exponential(2, 1, &[9.0, 9.0, 9.0, 9.0]), true),
+            (custom(&[1.0], &[9.0, 9.0]), true),
+            (Histogram { reset_hint: ResetHint::Reset, ..before.clone() }, true),
+            (Histogram { reset_hint: ResetHint::NoReset, ..exponential(1, 1, &[0.0]) }, false),
+        ] {
+            assert_eq!(now.detect_reset(&before), reset, "{now} after {before}");
+        }
+    }
+
+    #[test]
+    fn totals_lose_nothing_to_rounding_and_means_do_not_overflow() {
+        let parts = [1e100, 1.0, -1e100].map(|v| exponential(0, 1, &[v]));
+        let mut total = HistogramTotal::summing(&parts[0]);
+        for part in &parts[1..] {
+            total.add(part).unwrap();
+        }
+        assert_eq!(total.finish().positive_buckets, [1.0]);
+        let huge = exponential(0, 1, &[f64::MAX]);
+        let mut mean = HistogramTotal::averaging(&huge);
+        mean.add(&huge).unwrap();
+        mean.add(&huge).unwrap();
+        assert!(mean.finish().count.is_finite());
+    }
+}
