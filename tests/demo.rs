@@ -1,4 +1,4 @@
-//! The demo and the comparison as a new user meets them: the printed curl lines are pasted, Ctrl-C leaves nothing behind.
+//! The demo and the comparison as a new user meets them: curl lines are pasted, Ctrl-C leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read};

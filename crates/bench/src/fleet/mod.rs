@@ -58,7 +58,9 @@ struct Driven {
 }
 
 impl Fleet {
-    /// The nodes of `range` in the fleet of `seed`; a node's samples do not depend on the range. Holds `capacity` scrapes.
+    /// The nodes of `range` in the fleet of `seed`, with room for `capacity` scrapes.
+    ///
+    /// A node's samples do not depend on the range it came in.
     pub fn new(range: Range<u32>, seed: u64, capacity: usize) -> Fleet {
         Fleet { nodes: range.map(|index| Node::new(index, seed, capacity)).collect() }
     }
