@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use disk::{Dir, Lock};
-use model::{Scope, TimeRange, Timestamp};
+use model::{Scope, Timestamp};
 use parking_lot::Mutex;
 
-use crate::block::{Block, BlockMeta};
+use crate::block::{Block, BlockMeta, CREATION_SUFFIX};
 use crate::error::TsdbError;
 use crate::flush;
 use crate::head::{Appender, Head, WalCovers};
@@ -18,8 +18,6 @@ use crate::stats::Stats;
 
 /// The directory of the log inside the data directory.
 const WAL_DIR: &str = "wal";
-/// A block being written; a crash leaves it behind.
-pub(crate) const CREATION_SUFFIX: &str = ".tmp-for-creation";
 /// A block being removed; a crash leaves it behind.
 const DELETION_SUFFIX: &str = ".tmp-for-deletion";
 /// Samples older than the last flush that make another one due before the next block range ends.
@@ -121,7 +119,7 @@ impl Db {
     }
 
     /// What a query should be told. An unreadable block's range is unknown, so every query hears of it.
-    pub(crate) fn warnings(&self, _range: TimeRange) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let say = |block: &UnreadableBlock| format!("block {} is unreadable, its samples are missing", block.name);
         self.unreadable.iter().map(say).collect()
     }

@@ -62,9 +62,9 @@ fn flush_range(
         series.iter().map(|s| (s, s.snapshot(taken))).filter(|(_, snapshot)| !snapshot.is_empty()).collect();
     let ulid = new_ulid(range)?;
     let spec = BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover };
-    let chunks = snapshots.iter().map(|(series, snapshot)| {
-        Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) })
-    });
+    let chunks = snapshots
+        .iter()
+        .map(|(series, snapshot)| Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) }));
     let meta = write_block(dir, spec, chunks)?;
     publish(&meta)?;
     for (series, snapshot) in &snapshots {

@@ -2,12 +2,11 @@
 
 pub mod block;
 pub mod chunk;
-pub mod index;
-
 mod db;
 mod error;
 mod flush;
 mod head;
+mod index;
 mod merged;
 mod options;
 mod querier;

@@ -139,9 +139,10 @@ impl<'a> Querier<'a> {
     }
 
     fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
-        let found = self.db.head().with_index(|index| {
-            select::select(index, matchers, budget).map(|slots| index.resolve(&slots))
-        });
+        let found = self
+            .db
+            .head()
+            .with_index(|index| select::select(index, matchers, budget).map(|slots| index.resolve(&slots)));
         Ok(found?)
     }
 
@@ -191,8 +192,11 @@ impl Queryable for Querier<'_> {
             let idx = place(&labels, &mut merged)?;
             merged[idx].add_head(snapshot);
         }
-        let series = Box::new(MergedSet::new(range, blocks, merged));
-        Ok(Selected { series, warnings: self.db.warnings(range) })
+        let mut warnings = self.db.warnings();
+        warnings.extend(blocks.iter().filter(|block| block.meta().stats.num_histogram_samples > 0).map(|block| {
+            format!("native histograms of block {} are not served yet, its floats are", block.meta().ulid)
+        }));
+        Ok(Selected { series: Box::new(MergedSet::new(range, blocks, merged)), warnings })
     }
 }
 

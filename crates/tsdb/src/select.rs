@@ -28,7 +28,11 @@ pub(crate) trait LabelIndex {
 ///
 /// Cost: equality first, smallest set last; a matcher that accepts the absent label subtracts the series that it
 /// refuses, so that absent labels need no postings of their own.
-pub(crate) fn select<I: LabelIndex>(index: &I, matchers: &[Matcher], budget: &Budget) -> Result<RoaringBitmap, I::Error> {
+pub(crate) fn select<I: LabelIndex>(
+    index: &I,
+    matchers: &[Matcher],
+    budget: &Budget,
+) -> Result<RoaringBitmap, I::Error> {
     let mut selected: Option<RoaringBitmap> = None;
     let mut order: Vec<&Matcher> = matchers.iter().collect();
     order.sort_by_key(|matcher| (matcher.matches_empty(), matcher.op() != MatchOp::Equal));

@@ -113,7 +113,9 @@ fn check(db: &Db, model: &Model, rng: &mut StdRng, seed: u64) {
     let alpha = Scope::Project(ProjectId::parse("alpha").unwrap());
     let part: Expected = (model.expected.iter())
         .filter(|(labels, _)| labels.get("project_id") == Some("alpha"))
-        .map(|(labels, samples)| (labels.clone(), samples.range(range.mint..=range.maxt).map(|(t, v)| (*t, *v)).collect()))
+        .map(|(labels, samples)| {
+            (labels.clone(), samples.range(range.mint..=range.maxt).map(|(t, v)| (*t, *v)).collect())
+        })
         .filter(|(_, samples): &(Labels, BTreeMap<i64, u64>)| !samples.is_empty())
         .collect();
     assert_eq!(read(db, alpha, &[], range), part, "seed {seed}, {range:?}");
@@ -172,7 +174,15 @@ fn every_sample_of_a_request_is_decided_on_its_own() {
     let report = append(
         &db,
         START,
-        &[at(0, 1.0), at(0, 2.0), at(1, 1.0), at(11 * MINUTE_MS, 1.0), at(-25 * HOUR_MS, 1.0), at(-HOUR_MS, 5.0), at(-HOUR_MS, 6.0)],
+        &[
+            at(0, 1.0),
+            at(0, 2.0),
+            at(1, 1.0),
+            at(11 * MINUTE_MS, 1.0),
+            at(-25 * HOUR_MS, 1.0),
+            at(-HOUR_MS, 5.0),
+            at(-HOUR_MS, 6.0),
+        ],
     );
     assert_eq!((report.written, report.duplicates, report.refused), (2, 1, [1, 1, 2]));
     let reasons: Vec<_> = report.examples.iter().map(|e| (e.reason.name(), e.sample.t - START)).collect();

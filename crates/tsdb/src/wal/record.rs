@@ -1,6 +1,6 @@
 //! What the records say: series, samples, and the metadata of families; bytes as Prometheus writes them.
 
-use model::{LabelsBuilder, Labels, Metadata, MetricKind, ProjectId, Sample};
+use model::{Labels, LabelsBuilder, Metadata, MetricKind, ProjectId, Sample};
 
 /// Series: reference and labels.
 const SERIES: u8 = 1;
