@@ -16,7 +16,7 @@ mod value;
 pub use budget::{Budget, Interrupt, Pool, Stop};
 pub use exemplar::Exemplar;
 pub use histogram::{
-    Bucket, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, Merged, ResetHint, Span,
+    Bucket, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, Keep, Merged, ResetHint, Span,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsIter, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};

@@ -198,6 +198,10 @@ pub(crate) enum BinaryOp {
     LessEqual,
     Greater,
     GreaterEqual,
+    /// Cuts a histogram off above a number.
+    TrimUpper,
+    /// Cuts a histogram off below a number.
+    TrimLower,
     And,
     Or,
     Unless,
@@ -219,6 +223,8 @@ impl BinaryOp {
             BinaryOp::LessEqual => "<=",
             BinaryOp::Greater => ">",
             BinaryOp::GreaterEqual => ">=",
+            BinaryOp::TrimUpper => "</",
+            BinaryOp::TrimLower => ">/",
             BinaryOp::And => "and",
             BinaryOp::Or => "or",
             BinaryOp::Unless => "unless",
@@ -236,7 +242,11 @@ impl BinaryOp {
 
     /// Whether the result is no longer what the metric name says.
     pub(crate) fn drops_name(self) -> bool {
-        !self.is_comparison() && !self.is_set()
+        !self.is_comparison() && !self.is_set() && !self.is_trim()
+    }
+
+    pub(crate) fn is_trim(self) -> bool {
+        matches!(self, BinaryOp::TrimUpper | BinaryOp::TrimLower)
     }
 }
 

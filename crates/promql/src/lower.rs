@@ -21,7 +21,8 @@ const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
 pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<(Expr, usize), ParseError> {
     let skeleton = skeleton(source, tokens)?;
     let tree = parsed::parse(&skeleton.text).map_err(|message| syntax_error(source, tokens, &message))?;
-    let mut lowering = Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, n_selectors: 0, in_info: false };
+    let mut lowering =
+        Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, trims_seen: 0, n_selectors: 0, in_info: false };
     let expr = lowering.expr(&tree)?;
     Ok((expr, lowering.n_selectors))
 }
@@ -49,6 +50,7 @@ struct Lowering<'a> {
     tokens: &'a [Token],
     skeleton: &'a Skeleton,
     calls_seen: usize,
+    trims_seen: usize,
     n_selectors: usize,
     /// Inside the second argument of `info`, which may match everything.
     in_info: bool,
@@ -260,9 +262,24 @@ impl Lowering<'_> {
         Ok(Expr::Aggregate(Box::new(Aggregate { op, expr, param, grouping, at })))
     }
 
+    /// The operator that was written where the skeleton has a comparison.
+    fn with_trim(&mut self, op: BinaryOp) -> BinaryOp {
+        if !matches!(op, BinaryOp::Less | BinaryOp::Greater) {
+            return op;
+        }
+        let trims = self.skeleton.trims.get(self.trims_seen).copied().unwrap_or(false);
+        self.trims_seen += 1;
+        match op {
+            BinaryOp::Less if trims => BinaryOp::TrimUpper,
+            BinaryOp::Greater if trims => BinaryOp::TrimLower,
+            op => op,
+        }
+    }
+
     fn binary(&mut self, binary: &parsed::BinaryExpr) -> Result<Expr, ParseError> {
         let lhs = self.expr(&binary.lhs)?;
         let op = binary_op(binary.op.id()).ok_or_else(|| self.error(lhs.at(), "unknown operator"))?;
+        let op = self.with_trim(op);
         let rhs = self.expr(&binary.rhs)?;
         let mut matching = Matching::default();
         let mut returns_bool = false;

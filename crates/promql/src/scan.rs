@@ -42,9 +42,9 @@ impl Token {
 }
 
 /// Marks, longest first so that the first hit is the right one.
-const MARKS: [&str; 28] = [
-    "==", "=~", "!=", "!~", "<=", ">=", "=", "<", ">", "+", "-", "*", "/", "%", "^", "@", ",", ":", "(", ")", "{", "}",
-    "[", "]", "!", "|", "&", ";",
+const MARKS: [&str; 30] = [
+    "</", ">/", "==", "=~", "!=", "!~", "<=", ">=", "=", "<", ">", "+", "-", "*", "/", "%", "^", "@", ",", ":", "(",
+    ")", "{", "}", "[", "]", "!", "|", "&", ";",
 ];
 
 /// Cuts `text` into tokens; whitespace and comments are left out.

@@ -46,6 +46,9 @@ pub(crate) struct Skeleton {
     pub(crate) text: String,
     /// Start of each call and aggregation, in source order.
     pub(crate) calls: Vec<usize>,
+    /// For each `<` and `>`, in source order, whether it cuts histograms: the parser knows only the comparison, which
+    /// binds alike.
+    pub(crate) trims: Vec<bool>,
 }
 
 fn is_one_of(words: &[&str], name: &str) -> bool {
@@ -63,7 +66,7 @@ enum Place {
 
 /// Builds the skeleton of `tokens`.
 pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, ParseError> {
-    let mut out = Skeleton { text: String::new(), calls: Vec::new() };
+    let mut out = Skeleton { text: String::new(), calls: Vec::new(), trims: Vec::new() };
     let mut place = Place::Expression;
     for (idx, token) in tokens.iter().enumerate() {
         let previous = idx.checked_sub(1).map(|p| &tokens[p]);
@@ -72,7 +75,16 @@ pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, Parse
             (TokenKind::Mark(mark), _) => {
                 check_mark(source, tokens, idx, place)?;
                 place = place_after(mark, place, previous);
-                out.text.push_str(if place == Place::Braces && is_match_op(token) { "=" } else { mark });
+                if matches!(*mark, "<" | ">" | "</" | ">/") {
+                    out.trims.push(mark.len() > 1);
+                }
+                let known = match *mark {
+                    "</" => "<",
+                    ">/" => ">",
+                    _ if place == Place::Braces && is_match_op(token) => "=",
+                    mark => mark,
+                };
+                out.text.push_str(known);
             }
             (TokenKind::Name(name), Place::Braces) if previous.is_some_and(is_match_op) => {
                 let message = format!("unexpected identifier {name:?} in label matching, expected string");
@@ -143,7 +155,7 @@ fn check_mark(source: &str, tokens: &[Token], idx: usize, place: Place) -> Resul
     let refuse = |message: String| Err(ParseError::at(source, token.start, message));
     match mark {
         "=~" | "!~" | "=" if place != Place::Braces => refuse(format!("unexpected {mark:?}")),
-        "==" | "<" | ">" | "<=" | ">=" | "+" | "-" if place == Place::Braces => {
+        "==" | "<" | ">" | "<=" | ">=" | "</" | ">/" | "+" | "-" if place == Place::Braces => {
             refuse(format!("unexpected {mark:?} in label matching, expected label matching operator"))
         }
         "!" | "|" | "&" | ";" => refuse(format!("unexpected character: {mark:?}")),

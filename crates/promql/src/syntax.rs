@@ -4,7 +4,7 @@ use crate::ParseError;
 use crate::expr::AggregateOp;
 use crate::scan::{Token, TokenKind};
 
-const BINARY_MARKS: [&str; 12] = ["+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">="];
+const BINARY_MARKS: [&str; 14] = ["</", ">/", "+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">="];
 const BINARY_WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
 const MATCHING_WORDS: [&str; 4] = ["on", "ignoring", "group_left", "group_right"];
 

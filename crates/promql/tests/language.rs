@@ -4,7 +4,7 @@ mod support;
 
 use expect_test::{Expect, expect};
 use model::{Budget, Interrupt, Pool, Stop, Value};
-use promql::{Context, EvalError, Query, Steps, TextLimits, parse_selector};
+use promql::{Answer, Context, EvalError, Query, Steps, TextLimits, parse_selector};
 use support::Memory;
 
 #[track_caller]
@@ -150,6 +150,45 @@ fn what_a_query_charged_beyond_its_answer_is_given_back() {
         // One column for each series of the answer, and a few of the accumulators that made it.
         let bound = (series.len() as u64 + 3) * 2 * (41 * 8 + 128) + 3 * 50 * (41 * 8 + 128);
         assert!(budget.bytes() <= bound, "{text}: {} bytes for {} series", budget.bytes(), series.len());
+    }
+}
+
+#[test]
+fn names_are_dropped_at_once_unless_told_otherwise() {
+    let store = Memory::default().with(&[("__name__", "x_total"), ("a", "b")], 60_000, (0..11).map(f64::from)).with(
+        &[("__name__", "y_total"), ("a", "b")],
+        60_000,
+        (0..11).map(f64::from),
+    );
+    let run = |query: Query| {
+        let budget = Budget::unlimited();
+        match query.instant(600_000, &Context { store: &store, budget: &budget, lookback_ms: 300_000 }) {
+            Ok(Answer { value: Value::Vector(vector), .. }) => {
+                vector.iter().map(|s| s.labels.to_string()).collect::<Vec<_>>().join(" ")
+            }
+            Ok(other) => panic!("not a vector: {other:?}"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let twins = "vector cannot contain metrics with the same labelset";
+    for (text, at_once, late) in [
+        ("{a=\"b\"}", r#"x_total{a="b"} y_total{a="b"}"#, r#"x_total{a="b"} y_total{a="b"}"#),
+        ("-{a=\"b\"}", twins, twins),
+        ("rate({a=\"b\"}[5m])", twins, twins),
+        ("sum(rate({a=\"b\"}[5m]))", twins, "{}"),
+        ("abs(x_total) or abs(y_total)", r#"{a="b"}"#, r#"{a="b"}"#),
+        ("sum by (__name__) (rate({a=\"b\"}[5m]) * 2)", twins, twins),
+        (
+            "label_replace(rate(x_total[5m]), \"n\", \"$1\", \"__name__\", \"(.*)\")",
+            r#"{a="b"}"#,
+            r#"{a="b", n="x_total"}"#,
+        ),
+        ("last_over_time(x_total[5m]) > 1", r#"x_total{a="b"}"#, r#"x_total{a="b"}"#),
+        ("x_total > bool 1", r#"{a="b"}"#, r#"{a="b"}"#),
+    ] {
+        let query = Query::parse(text, &TextLimits::default()).unwrap();
+        assert_eq!(run(query.clone()), at_once, "{text}");
+        assert_eq!(run(query.with_late_names()), late, "{text} with late names");
     }
 }
 

@@ -309,7 +309,7 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
-    use crate::{CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, ResetHint, Span};
+    use crate::{CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, Keep, ResetHint, Span};
 
     fn exponential(schema: i32, offset: i32, counts: &[f64]) -> Histogram {
         let count = counts.iter().sum();
@@ -317,7 +317,7 @@ mod tests {
             schema,
             count,
             sum: count,
-            positive_spans: vec![Span { offset, length: counts.len() as u32 }],
+            positive_spans: vec![Span { offset, length: u32::try_from(counts.len()).unwrap() }],
             positive_buckets: counts.to_vec(),
             ..Histogram::default()
         }
@@ -398,6 +398,20 @@ mod tests {
             (Histogram { reset_hint: ResetHint::NoReset, ..exponential(1, 1, &[0.0]) }, false),
         ] {
             assert_eq!(now.detect_reset(&before), reset, "{now} after {before}");
+        }
+    }
+
+    #[test]
+    fn trimming_divides_the_bucket_around_the_value() {
+        for (h, value, keep, expected) in [
+            (exponential(0, 1, &[4.0, 8.0]), 2.0, Keep::Below, "{count:4, sum:5.656854249492381, (1,2]:4}"),
+            (custom(&[2.0, 4.0], &[4.0, 4.0, 4.0]), 3.0, Keep::Below, "{count:6, sum:9, [-Inf,2]:4, (2,4]:2}"),
+            (custom(&[2.0, 4.0], &[4.0, 4.0, 4.0]), 3.0, Keep::Above, "{count:6, sum:23, (2,4]:2, (4,+Inf]:4}"),
+            (exponential(0, 1, &[4.0]), 100.0, Keep::Below, "{count:4, sum:4, (1,2]:4}"),
+        ] {
+            let mut trimmed = h.clone();
+            trimmed.trim(value, keep);
+            assert_eq!(trimmed.to_string(), expected, "{h} at {value}");
         }
     }
 

@@ -56,6 +56,18 @@ impl Histogram {
     }
 }
 
+impl Bucket {
+    /// The share of the bucket's observations below `v`, which lies inside: evenly distributed if `linear`, else so on
+    /// a logarithmic scale.
+    pub fn share_below(&self, v: f64, linear: bool) -> f64 {
+        if linear {
+            return (v - self.lower) / (self.upper - self.lower);
+        }
+        let [low, high, at] = [self.lower, self.upper, v].map(|bound| bound.abs().log2());
+        if v > 0.0 { (at - low) / (high - low) } else { 1.0 - (at - high) / (low - high) }
+    }
+}
+
 impl fmt::Display for Histogram {
     /// As Prometheus shows it: count, sum and the populated buckets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

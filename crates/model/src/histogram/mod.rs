@@ -5,10 +5,12 @@ mod buckets;
 mod reset;
 mod side;
 mod total;
+mod trim;
 
 pub use arithmetic::{HistogramError, Merged};
 pub use buckets::Bucket;
 pub use total::HistogramTotal;
+pub use trim::Keep;
 
 /// What is known of a reset between this histogram and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use model::{Labels, is_stale};
 
 use super::group::Groups;
 use super::histogram_sum::HistogramSums;
-use super::{Column, Evaluator, Grid, Series};
+use super::{Column, Evaluator, Grid, Series, columns_bytes};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::expr::{Aggregate, AggregateOp, Offset};
@@ -50,8 +50,11 @@ impl Evaluator<'_> {
                 folded
             }
         };
+        let charged = folded.accumulators.len() * Accumulator::COLUMNS;
         let (series, notes) = folded.finish(&folding);
         self.merge_notes(notes);
+        // Of an accumulator's columns one lives on in the answer.
+        self.ctx.budget.release(columns_bytes(charged - series.len(), grid.len));
         Ok(series)
     }
 }
@@ -114,7 +117,7 @@ impl<'g> Folded<'g> {
             }
             self.nameless[group_idx] |= nameless;
             self.accumulators[group_idx].merge(folding, accumulator, &mut self.notes);
-            evaluator.ctx.budget.release(super::columns_bytes(Accumulator::COLUMNS, folding.grid.len));
+            evaluator.ctx.budget.release(columns_bytes(Accumulator::COLUMNS, folding.grid.len));
         }
         self.notes.merge(other.notes);
         Ok(())

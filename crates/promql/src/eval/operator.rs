@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, HistogramError};
+use model::{Histogram, HistogramError, Keep};
 
 use super::PointRef;
 use crate::annotation::{Notes, Remark};
@@ -58,6 +58,7 @@ pub(crate) fn points(
     notes: &mut Notes,
 ) -> Option<(Outcome, bool)> {
     match (lhs, rhs) {
+        (PointRef::Float(_), PointRef::Float(_)) if op.is_trim() => incompatible(notes, at, "float", op, "float"),
         (PointRef::Float(l), PointRef::Float(r)) if op.is_comparison() => Some((Outcome::Float(l), compare(op, l, r))),
         (PointRef::Float(l), PointRef::Float(r)) => Some((Outcome::Float(scalars(op, l, r)), true)),
         (PointRef::Float(l), PointRef::Histogram(r)) => match op {
@@ -67,6 +68,8 @@ pub(crate) fn points(
         (PointRef::Histogram(l), PointRef::Float(r)) => match op {
             BinaryOp::Mul => Some((Outcome::Histogram(scaled(l, |h| h.scale(r))), true)),
             BinaryOp::Div => Some((Outcome::Histogram(scaled(l, |h| h.divide(r))), true)),
+            BinaryOp::TrimUpper => Some((Outcome::Histogram(trimmed(l, r, Keep::Below)), true)),
+            BinaryOp::TrimLower => Some((Outcome::Histogram(trimmed(l, r, Keep::Above)), true)),
             _ => incompatible(notes, at, "histogram", op, "float"),
         },
         (PointRef::Histogram(l), PointRef::Histogram(r)) => histograms(op, l, r, at, notes),
@@ -114,6 +117,13 @@ pub(crate) fn scaled(histogram: &Histogram, change: impl FnOnce(&mut Histogram))
     let mut result = histogram.clone();
     change(&mut result);
     result.compact();
+    Arc::new(result)
+}
+
+/// A copy cut off at `value`.
+pub(crate) fn trimmed(histogram: &Histogram, value: f64, keep: Keep) -> Arc<Histogram> {
+    let mut result = histogram.clone();
+    result.trim(value, keep);
     Arc::new(result)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, is_stale};
+use model::{Histogram, Keep, is_stale};
 
 use super::{Column, PointRef, ScalarColumn, operator};
 use crate::annotation::Notes;
@@ -92,6 +92,10 @@ impl ScalarStage {
             let scalar = self.scalar.at(step_idx);
             match column.get(step_idx) {
                 None => {}
+                Some(PointRef::Float(_)) if self.op.is_trim() => {
+                    operator::incompatible::<()>(notes, self.at, "float", self.op, "float");
+                    column.unset(step_idx);
+                }
                 Some(PointRef::Float(float)) => match self.float(float, scalar) {
                     Some(result) => column.floats[step_idx] = result,
                     None => column.unset(step_idx),
@@ -152,6 +156,8 @@ impl ScalarStage {
         let result = match (self.op, self.scalar_left) {
             (BinaryOp::Mul, _) => operator::scaled(histogram, |h| h.scale(scalar)),
             (BinaryOp::Div, false) => operator::scaled(histogram, |h| h.divide(scalar)),
+            (BinaryOp::TrimUpper, false) => operator::trimmed(histogram, scalar, Keep::Below),
+            (BinaryOp::TrimLower, false) => operator::trimmed(histogram, scalar, Keep::Above),
             (op, scalar_left) => {
                 let (lhs, rhs) = if scalar_left { ("float", "histogram") } else { ("histogram", "float") };
                 operator::incompatible::<()>(notes, self.at, lhs, op, rhs);

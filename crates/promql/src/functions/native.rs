@@ -138,17 +138,10 @@ fn rank_of(v: f64, h: &Histogram, buckets: &[Bucket]) -> Option<f64> {
         if bucket.upper > v {
             return Some(match h.is_custom() || is_zero {
                 true if bucket.lower == f64::NEG_INFINITY => bucket.count,
-                true => below + bucket.count * (v - bucket.lower) / (bucket.upper - bucket.lower),
-                false => below + bucket.count * share_below(v, &bucket),
+                linear => below + bucket.count * bucket.share_below(v, linear),
             });
         }
         below += bucket.count;
     }
     None
-}
-
-/// The share of an exponential bucket that is below `v`.
-fn share_below(v: f64, bucket: &Bucket) -> f64 {
-    let (low, high, at) = (bucket.lower.abs().log2(), bucket.upper.abs().log2(), v.abs().log2());
-    if v > 0.0 { (at - low) / (high - low) } else { 1.0 - (at - high) / (low - high) }
 }
