@@ -52,9 +52,7 @@ impl Promenade {
     /// A new project and a token of it that reads and writes.
     pub fn project(&self, id: &str) -> String {
         run(Path::new(BINARY), &["projects", "create", id, "--id", id, "--data-dir", self.data.to_str().unwrap()]);
-        let token = token(&self.data, &["--project", id]);
-        std::thread::sleep(Duration::from_millis(600));
-        token
+        token(&self.data, &["--project", id])
     }
 
     /// A client with the operator's token.

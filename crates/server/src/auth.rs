@@ -49,7 +49,15 @@ pub(crate) async fn authorize(
     let path = path.map_err(|error| ApiError::BadData(error.to_string()))?;
     if need != Need::Nothing {
         let project = path.iter().find(|(name, _)| *name == PROJECT_PARAM).map(|(_, id)| id);
-        match grant(&app, request.headers(), need, project) {
+        let mut granted = grant(&app, request.headers(), need, project);
+        if matches!(granted, Err(ApiError::Unauthorized)) && request.headers().contains_key(header::AUTHORIZATION) {
+            let (looking, now) = (app.clone(), crate::clock::now_ms());
+            let looked = tokio::task::spawn_blocking(move || looking.look_for_new_token(now));
+            if looked.await.unwrap_or(false) {
+                granted = grant(&app, request.headers(), need, project);
+            }
+        }
+        match granted {
             Ok(grant) => drop(request.extensions_mut().insert(grant)),
             Err(refusal) => {
                 body::discard(request.into_body()).await;

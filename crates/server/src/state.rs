@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use control::Authority;
+use model::Timestamp;
+use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::pool::QueryPool;
 use crate::store::Store;
 use crate::write::WritePool;
+
+/// An unknown token makes the server look whether it is new, at most this often: strangers must not choose how often.
+const LOOK_AGAIN_MS: i64 = 50;
 
 /// The running server, shared by all requests.
 #[derive(Clone)]
@@ -17,6 +22,8 @@ pub(crate) struct App(Arc<Parts>);
 struct Parts {
     config: Config,
     authority: Authority,
+    /// When an unknown token last made the server look at the registry.
+    looked_again: Mutex<Timestamp>,
     store: Store,
     metrics: Metrics,
     queries: QueryPool,
@@ -31,6 +38,7 @@ impl App {
             queries: QueryPool::new(&config.limits),
             writes: WritePool::new(&config.limits),
             authority,
+            looked_again: Mutex::new(Timestamp::MIN),
             config,
         }))
     }
@@ -43,6 +51,22 @@ impl App {
     /// Checks tokens.
     pub(crate) fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// Reads the tokens again for one that is not known: it may have been made since the last look. Returns whether
+    /// anything has changed; blocking.
+    pub(crate) fn look_for_new_token(&self, now: Timestamp) -> bool {
+        {
+            let mut last = self.0.looked_again.lock();
+            if now < last.saturating_add(LOOK_AGAIN_MS) {
+                return false;
+            }
+            *last = now;
+        }
+        self.authority().refresh().unwrap_or_else(|error| {
+            tracing::error!("read tokens: {error}");
+            false
+        })
     }
 
     /// The door to the data.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use control::Action;
+use control::{Access, Action, NewToken, Scopes};
 use server::{Need, routes};
 
 use crate::answer::Answer;
@@ -144,6 +144,17 @@ async fn tokens_change_while_the_server_runs() {
         tokio::task::yield_now().await;
     }
     stand.get("/api/v1/labels", &stand.tokens.acme).await.refused(401, "unauthorized", "valid monitoring token");
+}
+
+/// A script that creates a token and uses it in its next line was refused until the registry's next look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_works_at_once() {
+    let stand = Stand::start().await;
+    stand.get("/api/v1/labels", &stand.tokens.acme).await;
+    let control = server::open_control(stand.data_dir()).unwrap();
+    let new = NewToken { access: Access::Operator, name: String::new(), scopes: Scopes::WRITE_READ, expires_ms: None };
+    let token = control.create_token(&new, server::now_ms()).unwrap().reveal();
+    assert_eq!(stand.get("/api/v1/labels", &token).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
