@@ -14,6 +14,12 @@ pub(crate) trait LabelIndex {
     /// The series with `name="value"`.
     fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, Self::Error>;
 
+    /// How many series have `name="value"`; cheaper than the set of them.
+    fn count(&self, name: &str, value: &str) -> Result<u64, Self::Error>;
+
+    /// Keeps in `set` the series with `name="value"`. Cost: follows the smaller of the two sets.
+    fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), Self::Error>;
+
     /// Unites the series with `name` and a value for which `accept` says so. Values are not empty. `prefix` is what
     /// every accepted value starts with: an index with ordered values visits only those.
     fn postings_where(
@@ -26,41 +32,55 @@ pub(crate) trait LabelIndex {
 
 /// The series that satisfy all of `matchers`.
 ///
-/// Cost: equality first, smallest set last; a matcher that accepts the absent label subtracts the series that it
-/// refuses, so that absent labels need no postings of their own.
+/// Cost: the smallest set of an equality first, narrowed by the others; then patterns; then, for matchers that accept
+/// an absent label, the series they refuse are taken away, so that absent labels need no postings of their own.
 pub(crate) fn select<I: LabelIndex>(
     index: &I,
     matchers: &[Matcher],
     budget: &Budget,
 ) -> Result<RoaringBitmap, I::Error> {
-    let mut selected: Option<RoaringBitmap> = None;
-    let mut order: Vec<&Matcher> = matchers.iter().collect();
-    order.sort_by_key(|matcher| (matcher.matches_empty(), matcher.op() != MatchOp::Equal));
-    for matcher in order {
+    budget.check().map_err(I::Error::from)?;
+    let (present, absent): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| !m.matches_empty());
+    let (equal, tested): (Vec<&Matcher>, Vec<&Matcher>) = present.into_iter().partition(|m| m.op() == MatchOp::Equal);
+    let mut selected = equalities(index, &equal)?;
+    for matcher in tested {
         budget.check().map_err(I::Error::from)?;
-        if selected.as_ref().is_some_and(RoaringBitmap::is_empty) {
+        selected = match selected {
+            Some(set) if set.is_empty() => return Ok(set),
+            Some(set) => Some(set & accepted(index, matcher, budget)?),
+            None => Some(accepted(index, matcher, budget)?),
+        };
+    }
+    let mut set = match selected {
+        Some(set) => set,
+        None => index.all()?,
+    };
+    for matcher in absent {
+        budget.check().map_err(I::Error::from)?;
+        if set.is_empty() {
             break;
         }
-        if matcher.matches_empty() {
-            let refused = refused(index, matcher, budget)?;
-            let mut set = match selected.take() {
-                Some(set) => set,
-                None => index.all()?,
-            };
-            set -= refused;
-            selected = Some(set);
-        } else {
-            let accepted = accepted(index, matcher, budget)?;
-            selected = Some(match selected.take() {
-                Some(set) => set & accepted,
-                None => accepted,
-            });
-        }
+        set -= refused(index, matcher, budget)?;
     }
-    match selected {
-        Some(set) => Ok(set),
-        None => index.all(),
+    Ok(set)
+}
+
+/// The series that satisfy all equalities; nothing when there is none.
+fn equalities<I: LabelIndex>(index: &I, matchers: &[&Matcher]) -> Result<Option<RoaringBitmap>, I::Error> {
+    let mut sized = Vec::with_capacity(matchers.len());
+    for matcher in matchers {
+        sized.push((index.count(matcher.name(), matcher.value())?, *matcher));
     }
+    sized.sort_by_key(|(count, _)| *count);
+    let Some(((count, smallest), others)) = sized.split_first() else { return Ok(None) };
+    if *count == 0 {
+        return Ok(Some(RoaringBitmap::new()));
+    }
+    let mut set = index.postings(smallest.name(), smallest.value())?;
+    for (_, matcher) in others {
+        index.narrow(&mut set, matcher.name(), matcher.value())?;
+    }
+    Ok(Some(set))
 }
 
 /// The series whose present value satisfies a matcher that refuses the empty value.

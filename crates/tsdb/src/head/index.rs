@@ -114,6 +114,10 @@ impl HeadIndex {
         self.postings.get(name).into_iter().flatten().map(|(value, slots)| (&**value, slots))
     }
 
+    fn pair(&self, name: &str, value: &str) -> Option<&RoaringBitmap> {
+        self.postings.get(name)?.get(value)
+    }
+
     fn at(&self, slot: u32) -> &Arc<Series> {
         occupied(&self.slots, slot)
     }
@@ -139,7 +143,19 @@ impl LabelIndex for HeadIndex {
     }
 
     fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, Interrupt> {
-        Ok(self.postings.get(name).and_then(|values| values.get(value)).cloned().unwrap_or_default())
+        Ok(self.pair(name, value).cloned().unwrap_or_default())
+    }
+
+    fn count(&self, name: &str, value: &str) -> Result<u64, Interrupt> {
+        Ok(self.pair(name, value).map_or(0, RoaringBitmap::len))
+    }
+
+    fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), Interrupt> {
+        match self.pair(name, value) {
+            Some(slots) => *set &= slots,
+            None => set.clear(),
+        }
+        Ok(())
     }
 
     fn postings_where(

@@ -26,6 +26,9 @@ pub(crate) use writer::IndexWriter;
 /// The name and value whose postings are all series.
 const ALL: &str = "";
 
+/// With so many times fewer series than postings, each is searched among them instead of making a set of them.
+const NARROW_FEWER_BY: u64 = 16;
+
 /// An index file, mapped. What is kept in memory beside the map is a 16th of the offsets.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -66,8 +69,9 @@ impl Index {
         entries.map(|entry| entry.map(|entry| IndexValue { index: self, entry }))
     }
 
-    /// The references at `offset`, ascending. They are offsets into this file and mean nothing outside.
-    fn refs(&self, offset: u64) -> Result<impl Iterator<Item = u32> + '_, BlockError> {
+    /// The references at `offset`, ascending, as the file has them. They are offsets into this file and mean nothing
+    /// outside.
+    fn refs(&self, offset: u64) -> Result<&[[u8; 4]], BlockError> {
         let (start, content) = layout::section(&self.file, offset)?;
         let (refs, odd) = content.as_chunks::<4>();
         let Some((count, refs)) = refs.split_first().filter(|_| odd.is_empty()) else {
@@ -76,11 +80,17 @@ impl Index {
         if refs.len() != u32::from_be_bytes(*count) as usize {
             return Err(self.file.corrupt(start, "the postings have another length than they say"));
         }
-        Ok(refs.iter().map(|reference| u32::from_be_bytes(*reference)))
+        Ok(refs)
+    }
+
+    /// Where the postings of a label pair are, if a series has it.
+    fn pair(&self, name: &str, value: &str) -> Result<Option<u64>, BlockError> {
+        let entry = self.table.entries_from(&self.file, name, value).next().transpose()?;
+        Ok(entry.filter(|entry| entry.value == value).map(|entry| entry.postings))
     }
 
     fn bitmap(&self, offset: u64) -> Result<RoaringBitmap, BlockError> {
-        RoaringBitmap::from_sorted_iter(self.refs(offset)?)
+        RoaringBitmap::from_sorted_iter(self.refs(offset)?.iter().map(|r| u32::from_be_bytes(*r)))
             .map_err(|_| self.file.corrupt(offset, "the postings do not ascend"))
     }
 }
@@ -93,10 +103,32 @@ impl LabelIndex for Index {
     }
 
     fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, BlockError> {
-        match self.table.entries_from(&self.file, name, value).next().transpose()? {
-            Some(entry) if entry.value == value => self.bitmap(entry.postings),
-            _ => Ok(RoaringBitmap::new()),
+        self.pair(name, value)?.map_or_else(|| Ok(RoaringBitmap::new()), |offset| self.bitmap(offset))
+    }
+
+    fn count(&self, name: &str, value: &str) -> Result<u64, BlockError> {
+        Ok(match self.pair(name, value)? {
+            Some(offset) => self.refs(offset)?.len() as u64,
+            None => 0,
+        })
+    }
+
+    fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), BlockError> {
+        let Some(offset) = self.pair(name, value)? else {
+            set.clear();
+            return Ok(());
+        };
+        let mut refs = self.refs(offset)?;
+        if refs.len() as u64 / NARROW_FEWER_BY < set.len() {
+            *set &= self.bitmap(offset)?;
+            return Ok(());
         }
+        let kept = set.iter().filter(|wanted| {
+            refs = &refs[refs.partition_point(|reference| u32::from_be_bytes(*reference) < *wanted)..];
+            refs.first().is_some_and(|reference| u32::from_be_bytes(*reference) == *wanted)
+        });
+        *set = kept.collect();
+        Ok(())
     }
 
     fn postings_where(
@@ -133,7 +165,8 @@ impl<'a> IndexValue<'a> {
 
     /// Whether a series of `refs` has it. Cost: up to the first one that does.
     pub(crate) fn is_among(&self, refs: &RoaringBitmap) -> Result<bool, BlockError> {
-        Ok(self.index.refs(self.entry.postings)?.any(|reference| refs.contains(reference)))
+        let own = self.index.refs(self.entry.postings)?;
+        Ok(own.iter().any(|reference| refs.contains(u32::from_be_bytes(*reference))))
     }
 }
 
