@@ -15,17 +15,17 @@ use crate::http::Http;
 const SERIES: usize = 50;
 
 /// A sender at work.
-pub struct AckLog {
+pub(crate) struct AckLog {
     stop: Arc<AtomicBool>,
     sender: JoinHandle<Acked>,
 }
 
 /// Samples for which the server answered 204, by their timestamps; every series has each.
-pub struct Acked(BTreeMap<i64, f64>);
+pub(crate) struct Acked(BTreeMap<i64, f64>);
 
 impl AckLog {
     /// Starts sending, one request after the other, until [`AckLog::stop`].
-    pub fn start(url: &str, token: &str) -> AckLog {
+    pub(crate) fn start(url: &str, token: &str) -> AckLog {
         let stop = Arc::new(AtomicBool::new(false));
         let (http, flag) = (Http::new(url, Some(token)), stop.clone());
         let sender = std::thread::spawn(move || {
@@ -47,7 +47,7 @@ impl AckLog {
     }
 
     /// Stops sending and returns what was acknowledged.
-    pub fn stop(self) -> Acked {
+    pub(crate) fn stop(self) -> Acked {
         self.stop.store(true, Relaxed);
         self.sender.join().unwrap()
     }
@@ -63,7 +63,7 @@ fn body(sample: Sample) -> Vec<u8> {
 
 impl Acked {
     /// Every acknowledged sample can be read back from every series.
-    pub fn assert_all_there(&self, http: &Http) {
+    pub(crate) fn assert_all_there(&self, http: &Http) {
         assert!(self.0.len() > 100, "only {} requests were acknowledged", self.0.len());
         let (Some((first, _)), Some((last, _))) = (self.0.first_key_value(), self.0.last_key_value()) else { return };
         let seconds = (last - first) / 1000 + 2;

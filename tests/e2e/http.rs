@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Talks to one server.
-pub struct Http {
+pub(crate) struct Http {
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
     base: String,
@@ -13,7 +13,7 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(base: &str, token: Option<&str>) -> Http {
+    pub(crate) fn new(base: &str, token: Option<&str>) -> Http {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(30));
         let client = client.build().unwrap();
@@ -21,14 +21,14 @@ impl Http {
     }
 
     /// Status and text of a GET; nothing when nobody answers.
-    pub fn get(&self, path: &str, params: &[(&str, &str)]) -> Option<(u16, String)> {
+    pub(crate) fn get(&self, path: &str, params: &[(&str, &str)]) -> Option<(u16, String)> {
         let mut url = reqwest::Url::parse(&format!("{}{path}", self.base)).unwrap();
         url.query_pairs_mut().extend_pairs(params);
         self.send(self.client.get(url))
     }
 
     /// Status and text of a POST.
-    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
         let request = self.client.post(format!("{}{path}", self.base)).body(body);
         self.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
     }
@@ -47,7 +47,7 @@ impl Http {
 
     /// The `data` of a successful API answer.
     #[track_caller]
-    pub fn data(&self, path: &str, params: &[(&str, &str)]) -> Value {
+    pub(crate) fn data(&self, path: &str, params: &[(&str, &str)]) -> Value {
         let (status, text) = self.get(path, params).unwrap_or_else(|| panic!("{path}: no answer"));
         let answer: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {status} {text}: {e}"));
         assert_eq!((status, &answer["status"]), (200, &Value::from("success")), "{path} {params:?}: {text}");
@@ -56,7 +56,7 @@ impl Http {
 
     /// An instant vector: labels, joined as text without `drop`, and value, sorted.
     #[track_caller]
-    pub fn vector(&self, query: &str, time: &str, drop: &[&str]) -> Vec<(String, f64)> {
+    pub(crate) fn vector(&self, query: &str, time: &str, drop: &[&str]) -> Vec<(String, f64)> {
         let data = self.data("/api/v1/query", &[("query", query), ("time", time)]);
         assert_eq!(data["resultType"], "vector", "{query}");
         let mut all: Vec<(String, f64)> = data["result"]

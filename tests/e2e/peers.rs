@@ -6,14 +6,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The path of a peer's binary, from `PEERS_BIN` or the PATH.
-pub fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let given = std::env::var_os("PEERS_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     given.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// The peers that a test needs, in the order asked, or nothing after saying which one is missing.
-pub fn all<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
+pub(crate) fn all<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
     let found = names.map(find);
     if let Some(missing) = names.iter().zip(&found).find(|(_, path)| path.is_none()).map(|(name, _)| name) {
         eprintln!("skipped: `{missing}` is neither in $PEERS_BIN nor on the PATH");
@@ -23,19 +23,19 @@ pub fn all<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
 }
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A process that is killed when its handle goes.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     log: PathBuf,
 }
 
 impl Running {
     /// Starts `program`; what it prints goes to `log`.
-    pub fn start(program: &Path, args: &[&str], log: &Path) -> Running {
+    pub(crate) fn start(program: &Path, args: &[&str], log: &Path) -> Running {
         let out = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let child = Command::new(program)
             .args(args)
@@ -48,7 +48,7 @@ impl Running {
     }
 
     /// Sends a signal by its name, such as `KILL` or `TERM`, and waits for the end.
-    pub fn end(&mut self, signal: &str) {
+    pub(crate) fn end(&mut self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
         assert!(sent.success());
@@ -56,7 +56,7 @@ impl Running {
     }
 
     /// What the process printed so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -75,7 +75,7 @@ impl Drop for Running {
 
 /// Runs a tool to its end and returns what it printed; a failure fails the test.
 #[track_caller]
-pub fn run(program: &Path, args: &[&str]) -> String {
+pub(crate) fn run(program: &Path, args: &[&str]) -> String {
     let Output { status, stdout, stderr } = Command::new(program).args(args).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{} {args:?}: {status}\n{out}\n{err}", program.display());
@@ -84,7 +84,7 @@ pub fn run(program: &Path, args: &[&str]) -> String {
 
 /// Asks again and again until `ready` has an answer; fails after `limit`.
 #[track_caller]
-pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ready() {

@@ -10,20 +10,20 @@ use crate::peers::{Running, free_port, run, wait_for};
 const BINARY: &str = env!("CARGO_BIN_EXE_promenade");
 
 /// A server of ours.
-pub struct Promenade {
+pub(crate) struct Promenade {
     running: Option<Running>,
     data: PathBuf,
     log: PathBuf,
     listen: String,
     /// Where it answers.
-    pub url: String,
+    pub(crate) url: String,
     /// Reads and administers everything.
-    pub operator: String,
+    pub(crate) operator: String,
 }
 
 impl Promenade {
     /// Starts a server with its data and log below `dir`.
-    pub fn start(dir: &Path) -> Promenade {
+    pub(crate) fn start(dir: &Path) -> Promenade {
         let listen = format!("127.0.0.1:{}", free_port());
         let data = dir.join("promenade");
         let operator = token(&data, &["--operator", "--scope", "read,write,admin"]);
@@ -34,7 +34,7 @@ impl Promenade {
     }
 
     /// Starts the process and waits until it is ready.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let data = self.data.to_str().unwrap();
         let args = ["serve", "--data-dir", data, "--listen", &self.listen];
         self.running = Some(Running::start(Path::new(BINARY), &args, &self.log));
@@ -45,23 +45,23 @@ impl Promenade {
     }
 
     /// Ends the process by a signal.
-    pub fn end(&mut self, signal: &str) {
+    pub(crate) fn end(&mut self, signal: &str) {
         self.running.take().expect("the server runs").end(signal);
     }
 
     /// A new project and a token of it that reads and writes.
-    pub fn project(&self, id: &str) -> String {
+    pub(crate) fn project(&self, id: &str) -> String {
         run(Path::new(BINARY), &["projects", "create", id, "--id", id, "--data-dir", self.data.to_str().unwrap()]);
         token(&self.data, &["--project", id])
     }
 
     /// A client with the operator's token.
-    pub fn http(&self) -> Http {
+    pub(crate) fn http(&self) -> Http {
         Http::new(&self.url, Some(&self.operator))
     }
 
     /// The data directory.
-    pub fn data(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 }
