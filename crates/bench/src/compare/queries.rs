@@ -42,19 +42,24 @@ const fn path(name: &'static str, path: &'static str) -> Query {
 const REQUEST_RATE: &str = r#"sum by (model_name) (rate(crusoe_inference_request_count{project_id="prj-0001"}[300s]))"#;
 const OUTPUT_TOKENS: &str =
     r#"sum by (model_name) (rate(crusoe_inference_output_token_count{project_id="prj-0001"}[300s]))"#;
+const INPUT_TOKENS: &str =
+    r#"sum by (model_name) (rate(crusoe_inference_input_token_count{project_id="prj-0001"}[300s]))"#;
+const TPOT_P50: &str = r#"histogram_quantile(0.5, sum by (model_name, le) (irate(crusoe_inference_histogram_output_token_latency_bucket{project_id="prj-0001"}[300s])))"#;
 const TTFT_P50: &str = r#"histogram_quantile(0.5, sum by (model_name, le) (irate(crusoe_inference_histogram_first_token_latency_bucket{project_id="prj-0001"}[300s])))"#;
 const TTFT_P99: &str =
     "histogram_quantile(0.99, sum by (le) (rate(crusoe_inference_histogram_first_token_latency_bucket[5m])))";
 const ERRORS: &str =
     r#"sum by (instance) (rate(http_requests{status_code=~"5.."}[5m])) / sum by (instance) (rate(http_requests[5m]))"#;
 
-/// Every line; `prj-0001` has a quarter of the fleet.
-pub(crate) static QUERIES: [Query; 19] = [
+/// Every line; `prj-0001` has a quarter of the fleet. The five Crusoe queries are those of its monitoring page.
+pub(crate) static QUERIES: [Query; 21] = [
     range("request rate 1h", 1, 15, REQUEST_RATE),
     range("request rate 24h", 24, 300, REQUEST_RATE),
+    range("input tokens 24h", 24, 300, INPUT_TOKENS),
     range("output tokens 24h", 24, 300, OUTPUT_TOKENS),
     range("TTFT p50 1h", 1, 15, TTFT_P50),
     range("TTFT p50 24h", 24, 300, TTFT_P50),
+    range("TPOT p50 24h", 24, 300, TPOT_P50),
     range("fleet TTFT p99 24h", 24, 60, TTFT_P99),
     range("fleet GPU util 24h", 24, 60, "avg by (region) (DCGM_FI_DEV_GPU_UTIL)"),
     range("GPU temp max 24h", 24, 300, "max by (Hostname) (max_over_time(DCGM_FI_DEV_GPU_TEMP[10m]))"),
