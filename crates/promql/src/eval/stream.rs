@@ -296,7 +296,8 @@ impl Stream<'_> {
 
 /// Takes staleness markers out: a range holds samples alone.
 pub(crate) fn drop_stale(columns: &mut Columns) {
-    if columns.values.iter().any(|v| is_stale(*v)) {
+    // All of them, without stopping at the first: a loop without a way out is one of wide registers.
+    if columns.values.iter().fold(false, |found, v| found | is_stale(*v)) {
         let mut keep = columns.values.iter().map(|v| !is_stale(*v));
         columns.timestamps.retain(|_| keep.next().unwrap_or(false));
         columns.values.retain(|v| !is_stale(*v));
