@@ -26,8 +26,8 @@ const ALL: &str = "{__name__=~'.*'}";
 fn promtool() -> Option<PathBuf> {
     let given = std::env::var_os("PEERS_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = given.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join("promtool"));
-    let found = found.into_iter().find(|file| file.is_file());
+    let mut all = given.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join("promtool"));
+    let found = all.find(|file| file.is_file());
     if found.is_none() {
         // Past the test runner, which would keep a passing test's words to itself.
         let _ =
