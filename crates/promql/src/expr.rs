@@ -41,6 +41,8 @@ pub(crate) enum Expr {
     },
     Text {
         text: String,
+        /// As it was written, quotes included.
+        literal: String,
         at: Offset,
     },
     Selector(Selector),
@@ -74,6 +76,9 @@ pub(crate) struct Selector {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) offset_ms: i64,
     pub(crate) pinned: Option<At>,
+    /// Whether consecutive histograms say themselves if one resets the other: for counts and sums of histograms,
+    /// whose reader no longer sees the buckets.
+    pub(crate) derives_resets: bool,
     pub(crate) at: Offset,
 }
 

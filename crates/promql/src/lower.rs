@@ -98,8 +98,9 @@ impl Lowering<'_> {
         Ok(match tree {
             parsed::Expr::NumberLiteral(number) => self.number(number.val)?,
             parsed::Expr::StringLiteral(text) => {
-                let at = self.numbered(&text.val)?.start;
-                Expr::Text { text: self.word(&text.val)?, at }
+                let token = self.numbered(&text.val)?;
+                let literal = self.source.get(token.start..token.end).unwrap_or("").to_owned();
+                Expr::Text { text: self.word(&text.val)?, literal, at: token.start }
             }
             parsed::Expr::Paren(paren) => Expr::Paren(Box::new(self.expr(&paren.expr)?)),
             parsed::Expr::Unary(unary) => Expr::Negate(Box::new(self.expr(&unary.expr)?)),
@@ -194,7 +195,7 @@ impl Lowering<'_> {
         self.n_selectors += 1;
         let offset_ms = self.offset(selector.offset.as_ref())?;
         let pinned = self.pinned(selector.at.as_ref())?;
-        Ok(Selector { selector_idx, name, matchers, offset_ms, pinned, at })
+        Ok(Selector { selector_idx, name, matchers, offset_ms, pinned, derives_resets: false, at })
     }
 
     fn metric_name(&self, name: Option<&str>) -> Result<(Option<String>, usize), ParseError> {

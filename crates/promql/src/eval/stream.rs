@@ -1,6 +1,8 @@
 //! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
 
-use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
+use std::sync::Arc;
+
+use model::{Columns, Histogram, Labels, METRIC_NAME, MatchOp, RangeSeries, ResetHint, SeriesSet, Timestamp, is_stale};
 use rayon::prelude::*;
 
 use super::stage::ScalarStage;
@@ -32,6 +34,8 @@ pub(crate) struct Stream<'e> {
     pub(crate) drops_name: bool,
     /// Whether all series have one metric name, so that dropping it makes no two alike.
     one_name: bool,
+    /// Whether histograms are told if they reset the one before.
+    derives_resets: bool,
 }
 
 /// How a series' samples become its column.
@@ -76,7 +80,8 @@ impl<'a> Evaluator<'a> {
     fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
         let named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
         let one_name = selector.matchers.iter().any(named) || self.late_names;
-        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name }
+        let derives_resets = selector.derives_resets;
+        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name, derives_resets }
     }
 
     fn stream_of_call<'e>(&'e self, call: &'e Call, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
@@ -248,6 +253,9 @@ impl<'a> Evaluator<'a> {
         if columns.is_empty() {
             return Ok(false);
         }
+        if stream.derives_resets {
+            derive_resets(&mut columns.histograms);
+        }
         scratch.column.reset(stream.grid.len);
         match &stream.source {
             Source::Instant(windows) => instant(columns, windows, &mut scratch.column),
@@ -306,6 +314,23 @@ pub(crate) fn drop_stale(columns: &mut Columns) {
         let mut keep = columns.histograms.iter().map(|h| !is_stale_histogram(h));
         columns.histogram_timestamps.retain(|_| keep.next().unwrap_or(false));
         columns.histograms.retain(|h| !is_stale_histogram(h));
+    }
+}
+
+/// Says of each histogram that knows nothing of it whether it resets the one before.
+fn derive_resets(histograms: &mut [Arc<Histogram>]) {
+    let mut previous: Option<usize> = None;
+    for idx in 0..histograms.len() {
+        if is_stale_histogram(&histograms[idx]) {
+            continue;
+        }
+        let unknown = histograms[idx].reset_hint == ResetHint::Unknown;
+        if let Some(previous) = previous.filter(|_| unknown) {
+            let is_reset = histograms[idx].detect_reset(&histograms[previous]);
+            let hint = if is_reset { ResetHint::Reset } else { ResetHint::NoReset };
+            Arc::make_mut(&mut histograms[idx]).reset_hint = hint;
+        }
+        previous = Some(idx);
     }
 }
 
