@@ -3,6 +3,7 @@
 use model::{Matcher, Timestamp};
 
 use crate::functions::Function;
+use crate::span::Span;
 
 /// The type of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub(crate) struct Selector {
     pub(crate) name: Option<String>,
     /// All matchers, the name's among them.
     pub(crate) matchers: Vec<Matcher>,
-    pub(crate) offset_ms: i64,
+    pub(crate) offset: Span,
     pub(crate) pinned: Option<At>,
     /// Whether consecutive histograms say themselves if one resets the other: for counts and sums of histograms,
     /// whose reader no longer sees the buckets.
@@ -86,17 +87,26 @@ pub(crate) struct Selector {
 #[derive(Clone, Debug)]
 pub(crate) struct RangeSelector {
     pub(crate) selector: Selector,
-    pub(crate) range_ms: i64,
+    pub(crate) range: Span,
 }
 
 /// `expr[range:step]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Subquery {
     pub(crate) expr: Expr,
-    pub(crate) range_ms: i64,
-    pub(crate) step_ms: Option<i64>,
-    pub(crate) offset_ms: i64,
+    pub(crate) range: Span,
+    pub(crate) step: Option<Span>,
+    pub(crate) offset: Span,
     pub(crate) pinned: Option<At>,
+}
+
+/// The step of a subquery that names none. Source: Prometheus' default evaluation interval.
+const SUBQUERY_STEP_MS: i64 = 60_000;
+
+impl Subquery {
+    pub(crate) fn step_ms(&self) -> i64 {
+        self.step.as_ref().map_or(SUBQUERY_STEP_MS, |step| step.ms)
+    }
 }
 
 /// A function call.

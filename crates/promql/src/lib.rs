@@ -17,7 +17,9 @@ mod prepare;
 mod print;
 mod query;
 mod scan;
+mod settle;
 mod skeleton;
+mod span;
 mod stack;
 mod syntax;
 

@@ -12,19 +12,34 @@ use crate::expr::{
 };
 use crate::functions;
 use crate::scan::{Token, TokenKind};
+use crate::settle::NOT_POSITIVE;
 use crate::skeleton::{NAME_PREFIX, Skeleton, skeleton};
+use crate::span::{DURATION_MS_MAX, Span};
 
-/// Longest duration, in ms: about 292 years, far from where sums of times overflow.
-const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
+/// An expression and what is known of it.
+pub(crate) struct Lowered {
+    pub(crate) expr: Expr,
+    pub(crate) n_selectors: usize,
+    /// Whether a length of time in it follows the query's step or range.
+    pub(crate) follows_query: bool,
+}
 
-/// Parses tokens into an expression; also returns the number of its selectors.
-pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<(Expr, usize), ParseError> {
+/// Parses tokens into an expression.
+pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<Lowered, ParseError> {
     let skeleton = skeleton(source, tokens)?;
     let tree = parsed::parse(&skeleton.text).map_err(|message| syntax_error(source, tokens, &message))?;
-    let mut lowering =
-        Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, trims_seen: 0, n_selectors: 0, in_info: false };
+    let mut lowering = Lowering {
+        source,
+        tokens,
+        skeleton: &skeleton,
+        calls_seen: 0,
+        trims_seen: 0,
+        n_selectors: 0,
+        follows_query: false,
+        in_info: false,
+    };
     let expr = lowering.expr(&tree)?;
-    Ok((expr, lowering.n_selectors))
+    Ok(Lowered { expr, n_selectors: lowering.n_selectors, follows_query: lowering.follows_query })
 }
 
 /// The parser's message without the skeleton's numbers, at the first token that cannot stand where it stands.
@@ -52,6 +67,7 @@ struct Lowering<'a> {
     calls_seen: usize,
     trims_seen: usize,
     n_selectors: usize,
+    follows_query: bool,
     /// Inside the second argument of `info`, which may match everything.
     in_info: bool,
 }
@@ -107,7 +123,7 @@ impl Lowering<'_> {
             parsed::Expr::VectorSelector(selector) => Expr::Selector(self.selector(selector)?),
             parsed::Expr::MatrixSelector(range) => Expr::Range(RangeSelector {
                 selector: self.selector(&range.vs)?,
-                range_ms: self.positive_span(range.range)?,
+                range: self.positive_span(range.range)?,
             }),
             parsed::Expr::Subquery(subquery) => self.subquery(subquery)?,
             parsed::Expr::Call(call) => self.call(call)?,
@@ -129,29 +145,32 @@ impl Lowering<'_> {
         Ok(Expr::Number { value: -seconds(token), at: sign })
     }
 
-    fn span(&self, span: std::time::Duration) -> Result<(i64, usize), ParseError> {
+    /// The length of time a number of the skeleton stands for.
+    fn span(&mut self, span: std::time::Duration) -> Result<(Span, usize), ParseError> {
         let number = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
-        let token = self.token(number)?;
-        let ms = match token.kind {
-            TokenKind::Duration(ms) => ms,
-            _ => milliseconds(seconds(token)).ok_or_else(|| self.error(token.start, "duration out of range"))?,
-        };
-        if ms > DURATION_MS_MAX { Err(self.error(token.start, "duration out of range")) } else { Ok((ms, token.start)) }
+        let at = self.token(number)?.start;
+        let expr = self.skeleton.spans.get(&number).ok_or_else(|| self.error(at, "unexpected duration"))?;
+        if !expr.is_constant() {
+            self.follows_query = true;
+            return Ok((Span { ms: 0, expr: Some(Box::new(expr.clone())) }, at));
+        }
+        let ms = expr.ms(0, 0).map_err(|message| self.error(at, message))?;
+        Ok((Span { ms, expr: None }, at))
     }
 
-    fn positive_span(&self, span: std::time::Duration) -> Result<i64, ParseError> {
+    fn positive_span(&mut self, span: std::time::Duration) -> Result<Span, ParseError> {
         match self.span(span)? {
-            (ms, _) if ms > 0 => Ok(ms),
-            (_, at) => Err(self.error(at, "duration must be greater than 0")),
+            (span, at) if span.expr.is_none() && span.ms <= 0 => Err(self.error(at, NOT_POSITIVE)),
+            (span, _) => Ok(span),
         }
     }
 
-    fn offset(&self, offset: Option<&parsed::Offset>) -> Result<i64, ParseError> {
-        Ok(match offset {
-            None => 0,
-            Some(parsed::Offset::Pos(span)) => self.span(*span)?.0,
-            Some(parsed::Offset::Neg(span)) => -self.span(*span)?.0,
-        })
+    fn offset(&mut self, offset: Option<&parsed::Offset>) -> Result<Span, ParseError> {
+        match offset {
+            None => Ok(Span::default()),
+            // A sign is part of the length of time and not left to the parser.
+            Some(parsed::Offset::Pos(span) | parsed::Offset::Neg(span)) => Ok(self.span(*span)?.0),
+        }
     }
 
     fn pinned(&self, at: Option<&parsed::AtModifier>) -> Result<Option<At>, ParseError> {
@@ -193,9 +212,9 @@ impl Lowering<'_> {
         }
         let selector_idx = self.n_selectors;
         self.n_selectors += 1;
-        let offset_ms = self.offset(selector.offset.as_ref())?;
+        let offset = self.offset(selector.offset.as_ref())?;
         let pinned = self.pinned(selector.at.as_ref())?;
-        Ok(Selector { selector_idx, name, matchers, offset_ms, pinned, derives_resets: false, at })
+        Ok(Selector { selector_idx, name, matchers, offset, pinned, derives_resets: false, at })
     }
 
     fn metric_name(&self, name: Option<&str>) -> Result<(Option<String>, usize), ParseError> {
@@ -228,9 +247,9 @@ impl Lowering<'_> {
     fn subquery(&mut self, subquery: &parsed::SubqueryExpr) -> Result<Expr, ParseError> {
         Ok(Expr::Subquery(Box::new(Subquery {
             expr: self.expr(&subquery.expr)?,
-            range_ms: self.positive_span(subquery.range)?,
-            step_ms: subquery.step.map(|step| self.positive_span(step)).transpose()?,
-            offset_ms: self.offset(subquery.offset.as_ref())?,
+            range: self.positive_span(subquery.range)?,
+            step: subquery.step.map(|step| self.positive_span(step)).transpose()?,
+            offset: self.offset(subquery.offset.as_ref())?,
             pinned: self.pinned(subquery.at.as_ref())?,
         })))
     }

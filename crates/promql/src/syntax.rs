@@ -5,7 +5,8 @@ use crate::expr::AggregateOp;
 use crate::scan::{Token, TokenKind};
 
 const BINARY_MARKS: [&str; 14] = ["</", ">/", "+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">="];
-const BINARY_WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
+/// Operators that are words.
+pub(crate) const BINARY_WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
 const MATCHING_WORDS: [&str; 4] = ["on", "ignoring", "group_left", "group_right"];
 
 /// The first token that cannot follow the one before it, as far as pairs of tokens tell.

@@ -28,6 +28,12 @@ fn queries_of_real_clients_are_understood() {
     check_print(r"x{a=~`\d+`}", expect![[r#"x{a=~"\\d+"}"#]]);
     check_print("sum (x) by (a, \"b.c\") # all", expect![[r#"sum by (a, "b.c") (x)"#]]);
     check_print("max_over_time(x[5m:] offset -1d @ end())", expect!["max_over_time(x[5m:] @ end() offset -1d)"]);
+    check_print("rate(x[2m * (10 + 5)] offset -(1m + 30s))", expect!["rate(x[30m] offset -1m30s)"]);
+    check_print(
+        "x[2 * step():range() / 2] offset (step() - 1m)",
+        expect!["x[2 * step():range() / 2] offset (step() - 60)"],
+    );
+    check_print("x offset 1m + 2", expect!["x offset 1m + 2"]);
     check_print("sum by (sum) (sum)", expect!["sum by (sum) (sum)"]);
     check_print("x{on=\"1\", bool!=\"\", or=~\"a\"}", expect![[r#"x{on="1",bool!="",or=~"a"}"#]]);
 }
@@ -64,6 +70,12 @@ fn refusals_name_the_place() {
     check_print("x[0s]", expect!["1:3: parse error: duration must be greater than 0"]);
     check_print("x offset 1e300", expect!["1:10: parse error: duration out of range"]);
     check_print("x @ 1e300", expect!["1:5: parse error: timestamp out of bounds for @ modifier"]);
+    check_print("x[1m / 0]", expect!["1:3: parse error: division by zero"]);
+    check_print("x[1m - 60]", expect!["1:3: parse error: duration must be greater than 0"]);
+    check_print(
+        "x[5m + y]",
+        expect![[r#"1:8: parse error: unexpected "y", expected number, duration, step(), or range()"#]],
+    );
     check_print("x[Inf]", expect!["1:3: parse error: duration out of range"]);
     check_print("nosuch(x)", expect![[r#"1:1: parse error: unknown function with name "nosuch""#]]);
 }

@@ -13,6 +13,7 @@ const REQUIRED_PERCENT: &[(&str, usize)] = &[
     ("aggregators", 100),
     ("at_modifier", 100),
     ("collision", 100),
+    ("duration_expression", 100),
     ("functions", 100),
     ("histograms", 100),
     ("info", 100),

@@ -74,7 +74,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(crate) fn windows(&self, selector: &Selector, range_ms: i64, grid: Grid) -> Windows {
-        Windows { grid, pinned: self.span.pin(selector.pinned), offset_ms: selector.offset_ms, range_ms }
+        Windows { grid, pinned: self.span.pin(selector.pinned), offset_ms: selector.offset.ms, range_ms }
     }
 
     fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
@@ -97,7 +97,7 @@ impl<'a> Evaluator<'a> {
                 });
                 let Some((range, at)) = range_arg else { return Ok(None) };
                 let args = self.scalar_args(call, grid)?;
-                let windows = self.windows(&range.selector, range.range_ms, grid);
+                let windows = self.windows(&range.selector, range.range.ms, grid);
                 let source = Source::Range { function, windows, args, at };
                 Ok(Some(self.stream_of(&range.selector, grid, source, !function.keeps_name)))
             }

@@ -55,7 +55,7 @@ pub(super) fn absent_over_time(evaluator: &Evaluator<'_>, call: &Call, grid: Gri
     let mut present = vec![false; grid.len];
     match call.args[0].bare() {
         Expr::Range(range) => {
-            let windows = evaluator.windows(&range.selector, range.range_ms, grid);
+            let windows = evaluator.windows(&range.selector, range.range.ms, grid);
             evaluator.mark_present(&range.selector, &windows, &mut present)?;
         }
         Expr::Subquery(subquery) => {
