@@ -287,6 +287,20 @@ pub(crate) struct Matching {
     pub(crate) cardinality: Cardinality,
     /// Labels that `group_left` or `group_right` takes from the one side.
     pub(crate) include: Vec<String>,
+    pub(crate) fill: Fill,
+}
+
+/// The values of points that a match lacks on one side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fill {
+    pub(crate) left: Option<f64>,
+    pub(crate) right: Option<f64>,
+}
+
+impl Fill {
+    pub(crate) fn is_given(self) -> bool {
+        self.left.is_some() || self.right.is_some()
+    }
 }
 
 /// How many series of each side may share a match.

@@ -7,8 +7,8 @@ use promql_parser::parser::token as ids;
 
 use crate::ParseError;
 use crate::expr::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Matching, RangeSelector, Selector,
-    Subquery,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Fill, Grouping, Matching, RangeSelector,
+    Selector, Subquery,
 };
 use crate::functions;
 use crate::scan::{Token, TokenKind};
@@ -296,6 +296,17 @@ impl Lowering<'_> {
         }
     }
 
+    /// The value behind a number of the skeleton, which has the value's sign.
+    fn fill_value(&self, number: Option<f64>) -> Result<Option<f64>, ParseError> {
+        let Some(number) = number else { return Ok(None) };
+        #[expect(clippy::cast_possible_truncation, reason = "the skeleton holds small whole numbers alone")]
+        let token = self.token(number.abs() as usize)?;
+        match token.kind {
+            TokenKind::Number(value) => Ok(Some(if number < 0.0 { -value } else { value })),
+            _ => Err(self.error(token.start, "expected a number to fill with")),
+        }
+    }
+
     fn binary(&mut self, binary: &parsed::BinaryExpr) -> Result<Expr, ParseError> {
         let lhs = self.expr(&binary.lhs)?;
         let op = binary_op(binary.op.id()).ok_or_else(|| self.error(lhs.at(), "unknown operator"))?;
@@ -305,9 +316,8 @@ impl Lowering<'_> {
         let mut returns_bool = false;
         if let Some(modifier) = &binary.modifier {
             returns_bool = modifier.return_bool;
-            if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
-                return Err(self.error(lhs.at(), "fill modifiers are not supported"));
-            }
+            let fill = &modifier.fill_values;
+            matching.fill = Fill { left: self.fill_value(fill.lhs)?, right: self.fill_value(fill.rhs)? };
             if let Some(labels) = &modifier.matching {
                 matching.on = labels.is_include();
                 matching.labels = self.words(labels.labels())?;

@@ -194,5 +194,13 @@ fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
         write_labels(f, &matching.include)?;
         f.write_str(")")?;
     }
+    match (matching.fill.left, matching.fill.right) {
+        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => write!(f, " fill ({})", number_text(left))?,
+        (left, right) => {
+            for (word, value) in [("fill_left", left), ("fill_right", right)] {
+                value.map_or(Ok(()), |value| write!(f, " {word} ({})", number_text(value)))?;
+            }
+        }
+    }
     write!(f, " {}", binary.rhs)
 }

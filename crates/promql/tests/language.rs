@@ -44,6 +44,8 @@ fn operators_bind_as_in_prometheus() {
     check_print("2 ^ 3 ^ 2", expect!["2 ^ 3 ^ 2"]);
     check_print("a or b and c == 1 + 2 * 3", expect!["a or b and c == 1 + 2 * 3"]);
     check_print("a / on (x) group_left (y) b", expect!["a / on (x) group_left (y) b"]);
+    check_print("a + on (x) fill_left(-2) fill_right(1) b", expect!["a + on (x) fill_left (-2) fill_right (1) b"]);
+    check_print("fill == bool fill(-Inf) fill_left", expect!["fill == bool fill (-Inf) fill_left"]);
     check_print("1h + 0x10 + 010 + 1_000", expect!["3600 + 16 + 8 + 1000"]);
 }
 
@@ -77,6 +79,15 @@ fn refusals_name_the_place() {
         expect![[r#"1:8: parse error: unexpected "y", expected number, duration, step(), or range()"#]],
     );
     check_print("x[Inf]", expect!["1:3: parse error: duration out of range"]);
+    check_print(
+        "a and fill(1) b",
+        expect!["1:1: parse error: filling in missing series not allowed for set operators"],
+    );
+    check_print(
+        "a + fill(1) 2",
+        expect!["1:1: parse error: filling in missing series only allowed between instant vectors"],
+    );
+    check_print("a + fill(1m) b", expect!["1:10: parse error: expected a number to fill with"]);
     check_print("nosuch(x)", expect![[r#"1:1: parse error: unknown function with name "nosuch""#]]);
 }
 

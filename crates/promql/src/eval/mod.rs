@@ -4,6 +4,7 @@ mod aggregate;
 mod aggregate_each;
 mod aggregate_pick;
 mod binary;
+mod binary_fill;
 mod binary_match;
 mod column;
 mod grid;
