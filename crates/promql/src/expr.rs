@@ -66,6 +66,29 @@ pub(crate) enum At {
     End,
 }
 
+/// How a selector uses the samples around its time or range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The last sample before a range counts as its start.
+    Anchored,
+    /// Values are interpolated.
+    Smoothed,
+}
+
+impl Extent {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Extent::Anchored => "anchored",
+            Extent::Smoothed => "smoothed",
+        }
+    }
+
+    /// The modifier of that name, in any case.
+    pub(crate) fn parse(name: &str) -> Option<Extent> {
+        [Extent::Anchored, Extent::Smoothed].into_iter().find(|extent| extent.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
 /// An instant vector selector.
 #[derive(Clone, Debug)]
 pub(crate) struct Selector {
@@ -77,6 +100,7 @@ pub(crate) struct Selector {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) offset: Span,
     pub(crate) pinned: Option<At>,
+    pub(crate) extent: Option<Extent>,
     /// Whether consecutive histograms say themselves if one resets the other: for counts and sums of histograms,
     /// whose reader no longer sees the buckets.
     pub(crate) derives_resets: bool,

@@ -10,6 +10,7 @@ mod error;
 mod eval;
 mod expr;
 mod functions;
+mod interpolate;
 mod kahan;
 mod limits;
 mod lower;

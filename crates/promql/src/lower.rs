@@ -36,9 +36,13 @@ pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<Lowered, ParseErro
         trims_seen: 0,
         n_selectors: 0,
         follows_query: false,
+        n_extents: 0,
         in_info: false,
     };
     let expr = lowering.expr(&tree)?;
+    if lowering.n_extents < skeleton.extents.len() {
+        return Err(ParseError::at(source, 0, "anchored and smoothed modifiers need a selector with a plain name"));
+    }
     Ok(Lowered { expr, n_selectors: lowering.n_selectors, follows_query: lowering.follows_query })
 }
 
@@ -68,6 +72,8 @@ struct Lowering<'a> {
     trims_seen: usize,
     n_selectors: usize,
     follows_query: bool,
+    /// Selectors seen that are anchored or smoothed.
+    n_extents: usize,
     /// Inside the second argument of `info`, which may match everything.
     in_info: bool,
 }
@@ -214,7 +220,9 @@ impl Lowering<'_> {
         self.n_selectors += 1;
         let offset = self.offset(selector.offset.as_ref())?;
         let pinned = self.pinned(selector.at.as_ref())?;
-        Ok(Selector { selector_idx, name, matchers, offset, pinned, derives_resets: false, at })
+        let extent = self.skeleton.extents.get(&at).copied();
+        self.n_extents += usize::from(extent.is_some());
+        Ok(Selector { selector_idx, name, matchers, offset, pinned, extent, derives_resets: false, at })
     }
 
     fn metric_name(&self, name: Option<&str>) -> Result<(Option<String>, usize), ParseError> {

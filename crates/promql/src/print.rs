@@ -58,12 +58,14 @@ impl fmt::Display for Expr {
             Expr::Text { text, .. } => Quoted(text).fmt(f),
             Expr::Selector(selector) => {
                 write_series(f, selector)?;
-                write_shift(f, selector.pinned, &selector.offset)
+                write_shift(f, selector.pinned, &selector.offset)?;
+                write_extent(f, selector)
             }
             Expr::Range(range) => {
                 write_series(f, &range.selector)?;
                 write!(f, "[{}]", range.range)?;
-                write_shift(f, range.selector.pinned, &range.selector.offset)
+                write_shift(f, range.selector.pinned, &range.selector.offset)?;
+                write_extent(f, &range.selector)
             }
             Expr::Subquery(subquery) => {
                 write!(f, "{}[{}:", subquery.expr, subquery.range)?;
@@ -158,6 +160,10 @@ fn write_shift(f: &mut fmt::Formatter<'_>, pinned: Option<At>, offset: &Span) ->
         None => write!(f, " offset {offset}"),
         Some(_) => write!(f, " offset ({offset})"),
     }
+}
+
+fn write_extent(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result {
+    selector.extent.map_or(Ok(()), |extent| write!(f, " {}", extent.as_str()))
 }
 
 fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {

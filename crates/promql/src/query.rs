@@ -10,6 +10,7 @@ use crate::eval::{
     Column, Evaluator, Grid, PointRef, QuerySpan, STEPS_MAX, Selections, Series, columns_bytes, samples,
 };
 use crate::expr::{AggregateOp, Expr, RangeSelector};
+use crate::functions::extend;
 use crate::functions::order::decides_order;
 use crate::lower::Lowered;
 use crate::settle::settle;
@@ -66,7 +67,10 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     let query = Query::parse(text, &TextLimits::default())?;
     match &query.expr {
         Expr::Selector(selector)
-            if selector.offset.ms == 0 && selector.offset.expr.is_none() && selector.pinned.is_none() =>
+            if selector.offset.ms == 0
+                && selector.offset.expr.is_none()
+                && selector.pinned.is_none()
+                && selector.extent.is_none() =>
         {
             Ok(selector.matchers.clone())
         }
@@ -185,7 +189,15 @@ fn matrix_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Va
     match expr.bare() {
         Expr::Range(RangeSelector { selector, range }) => {
             let windows = evaluator.windows(selector, range.ms, grid);
-            let mut out = evaluator.raw_samples(selector, windows.start(0), windows.end(0))?;
+            let extended = evaluator.extended(selector);
+            let wide = extended.map_or(windows, |extended| extended.widen(windows));
+            let mut out = evaluator.raw_samples(selector, wide.start(0), wide.end(0))?;
+            if let Some(extended) = extended {
+                for series in &mut out {
+                    extend(extended, &mut series.columns, windows.start(0), windows.end(0))?;
+                }
+                out.retain(|series| !series.columns.is_empty());
+            }
             out.sort_by(|a, b| a.labels.cmp(&b.labels));
             Ok(Value::Matrix(out))
         }

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use hashbrown::HashMap;
 
 use crate::ParseError;
-use crate::expr::AggregateOp;
+use crate::expr::{AggregateOp, Extent};
 use crate::scan::{Token, TokenKind};
 use crate::span::{ReadSpan, SpanExpr, parse_offset, parse_span, starts_span};
 use crate::syntax::{BINARY_WORDS, first_misfit};
@@ -19,7 +19,7 @@ use crate::syntax::{BINARY_WORDS, first_misfit};
 pub(crate) const NAME_PREFIX: char = 'm';
 
 /// Words that the grammar knows and that stay as they are.
-const KEYWORDS: [&str; 20] = [
+const KEYWORDS: [&str; 18] = [
     "and",
     "or",
     "unless",
@@ -37,8 +37,6 @@ const KEYWORDS: [&str; 20] = [
     "fill",
     "fill_left",
     "fill_right",
-    "smoothed",
-    "anchored",
     "step",
 ];
 
@@ -46,6 +44,7 @@ const KEYWORDS: [&str; 20] = [
 const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
 /// A query as promql-parser may read it, and what its numbers stand for.
+#[derive(Default)]
 pub(crate) struct Skeleton {
     /// The text for the parser.
     pub(crate) text: String,
@@ -56,6 +55,14 @@ pub(crate) struct Skeleton {
     pub(crate) trims: Vec<bool>,
     /// Lengths of time, by the number that stands for each.
     pub(crate) spans: HashMap<usize, SpanExpr>,
+    /// What `anchored` and `smoothed` say, by the start of the selector they follow; the parser does not see them.
+    pub(crate) extents: HashMap<usize, Extent>,
+    /// Start of the last selector.
+    selector: Option<usize>,
+    /// The token after the last length of time.
+    after_span: usize,
+    /// The last colon of a subquery.
+    colon: usize,
 }
 
 fn is_one_of(words: &[&str], name: &str) -> bool {
@@ -73,7 +80,7 @@ enum Place {
 
 /// Builds the skeleton of `tokens`.
 pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, ParseError> {
-    let mut out = Skeleton { text: String::new(), calls: Vec::new(), trims: Vec::new(), spans: HashMap::new() };
+    let mut out = Skeleton::default();
     let (mut place, mut idx) = (Place::Expression, 0);
     while let Some(token) = tokens.get(idx) {
         let previous = idx.checked_sub(1).map(|p| &tokens[p]);
@@ -84,6 +91,7 @@ pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, Parse
         match (&token.kind, place) {
             (TokenKind::Mark(mark), _) => {
                 check_mark(source, tokens, idx, place)?;
+                out.note_mark(token, mark, previous);
                 place = place_after(mark, place, previous);
                 push_mark(&mut out, token, mark, place);
             }
@@ -96,6 +104,9 @@ pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, Parse
             }
             (TokenKind::Number(_) | TokenKind::Duration(_), _) => {
                 let _ = write!(out.text, "{} ", idx + 1);
+            }
+            (TokenKind::Name(name), _) if Extent::parse(name).is_some() && out.is_modified(tokens, idx) => {
+                push_extent(&mut out, source, token, name)?;
             }
             (TokenKind::Name(name), _) => {
                 let next = tokens.get(idx + 1);
@@ -122,8 +133,57 @@ fn push_span(
 ) -> Result<usize, ParseError> {
     let (expr, after) = read(source, tokens, idx).map_err(|error| first_misfit(source, tokens).unwrap_or(error))?;
     out.spans.insert(idx + 1, expr);
+    out.after_span = after;
     let _ = write!(out.text, "{}s ", idx + 1);
     Ok(after)
+}
+
+/// Notes that the last selector is anchored or smoothed.
+fn push_extent(out: &mut Skeleton, source: &str, token: &Token, name: &str) -> Result<(), ParseError> {
+    let refuse = |message: String| Err(ParseError::at(source, token.start, message));
+    let (Some(selector), Some(extent)) = (out.selector, Extent::parse(name)) else {
+        return refuse(format!("unexpected {name:?}"));
+    };
+    if out.colon > selector {
+        return refuse(format!("{} modifier is not supported for subqueries", extent.as_str()));
+    }
+    if out.extents.insert(selector, extent).is_some_and(|other| other != extent) {
+        return refuse("anchored and smoothed modifiers cannot be used together".to_owned());
+    }
+    Ok(())
+}
+
+impl Skeleton {
+    fn note_mark(&mut self, token: &Token, mark: &str, previous: Option<&Token>) {
+        match mark {
+            "{" if previous.is_none_or(|previous| Some(previous.start) != self.selector) => {
+                self.selector = Some(token.start);
+            }
+            ":" => self.colon = token.start,
+            _ => {}
+        }
+    }
+
+    /// Whether the word at `idx` follows a selector and its modifiers, and so is no metric name.
+    fn is_modified(&self, tokens: &[Token], idx: usize) -> bool {
+        let before = |n: usize| idx.checked_sub(n).and_then(|at| tokens.get(at));
+        let Some(previous) = before(1).filter(|_| self.selector.is_some()) else { return false };
+        match &previous.kind {
+            _ if self.after_span == idx => true,
+            TokenKind::Name(_) => self.selector == Some(previous.start),
+            TokenKind::Mark(mark) => match *mark {
+                "]" | "}" => true,
+                // `@ start()` or `@ end()`.
+                ")" => before(2).is_some_and(|token| token.is("(")) && before(4).is_some_and(|token| token.is("@")),
+                _ => false,
+            },
+            TokenKind::Number(_) | TokenKind::Duration(_) => {
+                let signed = before(2).is_some_and(|token| token.is("+") || token.is("-"));
+                before(if signed { 3 } else { 2 }).is_some_and(|token| token.is("@"))
+            }
+            TokenKind::Text(_) => false,
+        }
+    }
 }
 
 fn push_mark(out: &mut Skeleton, token: &Token, mark: &'static str, place: Place) {
@@ -159,6 +219,7 @@ fn push_name(
     if calls || is_aggregate || is_keyword || opens {
         out.text.push_str(name);
     } else {
+        out.selector = Some(token.start);
         let _ = write!(out.text, "{NAME_PREFIX}{}", idx + 1);
     }
     out.text.push(' ');

@@ -62,6 +62,9 @@ fn step(token: &Token, previous: Option<&Token>, wants_operand: bool) -> Option<
                 return Some(true);
             }
             let after_aggregate = previous.and_then(Token::name).is_some_and(|word| AggregateOp::parse(word).is_some());
+            if is(&["anchored", "smoothed"]) && !wants_operand {
+                return Some(false);
+            }
             if is(&["by", "without"]) && (after_aggregate || !wants_operand) {
                 return Some(true);
             }

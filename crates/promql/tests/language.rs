@@ -33,6 +33,9 @@ fn queries_of_real_clients_are_understood() {
         "x[2 * step():range() / 2] offset (step() - 1m)",
         expect!["x[2 * step():range() / 2] offset (step() - 60)"],
     );
+    check_print("rate({a=\"b\"}[5m] offset 1m ANCHORED)", expect![[r#"rate({a="b"}[5m] offset 1m anchored)"#]]);
+    check_print("x @ start() smoothed + smoothed", expect!["x @ start() smoothed + smoothed"]);
+    check_print("anchored anchored + on (a) anchored", expect!["anchored anchored + on (a) anchored"]);
     check_print("x offset 1m + 2", expect!["x offset 1m + 2"]);
     check_print("sum by (sum) (sum)", expect!["sum by (sum) (sum)"]);
     check_print("x{on=\"1\", bool!=\"\", or=~\"a\"}", expect![[r#"x{on="1",bool!="",or=~"a"}"#]]);
@@ -78,6 +81,15 @@ fn refusals_name_the_place() {
         "x[5m + y]",
         expect![[r#"1:8: parse error: unexpected "y", expected number, duration, step(), or range()"#]],
     );
+    check_print(
+        "rate(x[5m:1m] anchored)",
+        expect!["1:15: parse error: anchored modifier is not supported for subqueries"],
+    );
+    check_print(
+        "x smoothed @ 5 anchored",
+        expect!["1:16: parse error: anchored and smoothed modifiers cannot be used together"],
+    );
+    check_print("sum(x) smoothed", expect!["1:16: parse error: unexpected end of input"]);
     check_print("x[Inf]", expect!["1:3: parse error: duration out of range"]);
     check_print(
         "a and fill(1) b",

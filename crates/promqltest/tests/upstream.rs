@@ -14,6 +14,7 @@ const REQUIRED_PERCENT: &[(&str, usize)] = &[
     ("at_modifier", 100),
     ("collision", 100),
     ("duration_expression", 100),
+    ("extended_vectors", 100),
     ("fill-modifier", 100),
     ("functions", 100),
     ("histograms", 100),

@@ -12,6 +12,7 @@ mod group;
 mod histogram_sum;
 mod operator;
 mod select;
+mod smoothed;
 mod stage;
 mod stream;
 mod subquery;

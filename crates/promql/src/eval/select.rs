@@ -3,7 +3,7 @@
 use model::{SeriesSet, TimeRange, Timestamp};
 
 use super::{Grid, QuerySpan};
-use crate::expr::{Expr, Selector};
+use crate::expr::{Expr, Extent, Selector};
 use crate::{Context, EvalError};
 
 /// The series sets of a query, by selector.
@@ -109,7 +109,12 @@ impl<'e> Plan<'e> {
         let pinned = self.span.pin(selector.pinned);
         let first = pinned.unwrap_or(first).saturating_sub(selector.offset.ms);
         let last = pinned.unwrap_or(last).saturating_sub(selector.offset.ms);
-        let mint = first.saturating_sub(back_ms).saturating_add(1);
-        self.wanted.push((selector, TimeRange { mint, maxt: last }));
+        let (more_back_ms, ahead_ms) = match selector.extent {
+            None => (0, 0),
+            Some(Extent::Anchored) => (self.lookback_ms, 0),
+            Some(Extent::Smoothed) => (self.lookback_ms, self.lookback_ms),
+        };
+        let mint = first.saturating_sub(back_ms).saturating_sub(more_back_ms).saturating_add(1);
+        self.wanted.push((selector, TimeRange { mint, maxt: last.saturating_add(ahead_ms) }));
     }
 }
