@@ -115,8 +115,15 @@ impl Checker<'_> {
         if !both_vectors && matching.written && !matching.labels.is_empty() {
             return self.refuse(expr, "vector matching only allowed between instant vectors".to_owned());
         }
+        if !both_vectors && matching.fill.is_given() {
+            let message = "filling in missing series only allowed between instant vectors";
+            return self.refuse(expr, message.to_owned());
+        }
         if op.is_set() && matching.cardinality != Cardinality::ManyToMany {
             return self.refuse(expr, format!("no grouping allowed for {:?} operation", op.as_str()));
+        }
+        if op.is_set() && matching.fill.is_given() {
+            return self.refuse(expr, "filling in missing series not allowed for set operators".to_owned());
         }
         if matching.on
             && let Some(label) = matching.labels.iter().find(|label| matching.include.contains(label))

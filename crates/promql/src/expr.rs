@@ -3,6 +3,7 @@
 use model::{Matcher, Timestamp};
 
 use crate::functions::Function;
+use crate::span::Span;
 
 /// The type of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) enum Expr {
     },
     Text {
         text: String,
+        /// As it was written, quotes included.
+        literal: String,
         at: Offset,
     },
     Selector(Selector),
@@ -63,6 +66,29 @@ pub(crate) enum At {
     End,
 }
 
+/// How a selector uses the samples around its time or range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The last sample before a range counts as its start.
+    Anchored,
+    /// Values are interpolated.
+    Smoothed,
+}
+
+impl Extent {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Extent::Anchored => "anchored",
+            Extent::Smoothed => "smoothed",
+        }
+    }
+
+    /// The modifier of that name, in any case.
+    pub(crate) fn parse(name: &str) -> Option<Extent> {
+        [Extent::Anchored, Extent::Smoothed].into_iter().find(|extent| extent.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
 /// An instant vector selector.
 #[derive(Clone, Debug)]
 pub(crate) struct Selector {
@@ -72,8 +98,12 @@ pub(crate) struct Selector {
     pub(crate) name: Option<String>,
     /// All matchers, the name's among them.
     pub(crate) matchers: Vec<Matcher>,
-    pub(crate) offset_ms: i64,
+    pub(crate) offset: Span,
     pub(crate) pinned: Option<At>,
+    pub(crate) extent: Option<Extent>,
+    /// Whether consecutive histograms say themselves if one resets the other: for counts and sums of histograms,
+    /// whose reader no longer sees the buckets.
+    pub(crate) derives_resets: bool,
     pub(crate) at: Offset,
 }
 
@@ -81,17 +111,26 @@ pub(crate) struct Selector {
 #[derive(Clone, Debug)]
 pub(crate) struct RangeSelector {
     pub(crate) selector: Selector,
-    pub(crate) range_ms: i64,
+    pub(crate) range: Span,
 }
 
 /// `expr[range:step]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Subquery {
     pub(crate) expr: Expr,
-    pub(crate) range_ms: i64,
-    pub(crate) step_ms: Option<i64>,
-    pub(crate) offset_ms: i64,
+    pub(crate) range: Span,
+    pub(crate) step: Option<Span>,
+    pub(crate) offset: Span,
     pub(crate) pinned: Option<At>,
+}
+
+/// The step of a subquery that names none. Source: Prometheus' default evaluation interval.
+const SUBQUERY_STEP_MS: i64 = 60_000;
+
+impl Subquery {
+    pub(crate) fn step_ms(&self) -> i64 {
+        self.step.as_ref().map_or(SUBQUERY_STEP_MS, |step| step.ms)
+    }
 }
 
 /// A function call.
@@ -272,6 +311,20 @@ pub(crate) struct Matching {
     pub(crate) cardinality: Cardinality,
     /// Labels that `group_left` or `group_right` takes from the one side.
     pub(crate) include: Vec<String>,
+    pub(crate) fill: Fill,
+}
+
+/// The values of points that a match lacks on one side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fill {
+    pub(crate) left: Option<f64>,
+    pub(crate) right: Option<f64>,
+}
+
+impl Fill {
+    pub(crate) fn is_given(self) -> bool {
+        self.left.is_some() || self.right.is_some()
+    }
 }
 
 /// How many series of each side may share a match.

@@ -10,6 +10,7 @@ mod error;
 mod eval;
 mod expr;
 mod functions;
+mod interpolate;
 mod kahan;
 mod limits;
 mod lower;
@@ -17,7 +18,9 @@ mod prepare;
 mod print;
 mod query;
 mod scan;
+mod settle;
 mod skeleton;
+mod span;
 mod stack;
 mod syntax;
 

@@ -7,24 +7,43 @@ use promql_parser::parser::token as ids;
 
 use crate::ParseError;
 use crate::expr::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Matching, RangeSelector, Selector,
-    Subquery,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Fill, Grouping, Matching, RangeSelector,
+    Selector, Subquery,
 };
 use crate::functions;
 use crate::scan::{Token, TokenKind};
+use crate::settle::NOT_POSITIVE;
 use crate::skeleton::{NAME_PREFIX, Skeleton, skeleton};
+use crate::span::{DURATION_MS_MAX, Span};
 
-/// Longest duration, in ms: about 292 years, far from where sums of times overflow.
-const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
+/// An expression and what is known of it.
+pub(crate) struct Lowered {
+    pub(crate) expr: Expr,
+    pub(crate) n_selectors: usize,
+    /// Whether a length of time in it follows the query's step or range.
+    pub(crate) follows_query: bool,
+}
 
-/// Parses tokens into an expression; also returns the number of its selectors.
-pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<(Expr, usize), ParseError> {
+/// Parses tokens into an expression.
+pub(crate) fn parse(source: &str, tokens: &[Token]) -> Result<Lowered, ParseError> {
     let skeleton = skeleton(source, tokens)?;
     let tree = parsed::parse(&skeleton.text).map_err(|message| syntax_error(source, tokens, &message))?;
-    let mut lowering =
-        Lowering { source, tokens, skeleton: &skeleton, calls_seen: 0, trims_seen: 0, n_selectors: 0, in_info: false };
+    let mut lowering = Lowering {
+        source,
+        tokens,
+        skeleton: &skeleton,
+        calls_seen: 0,
+        trims_seen: 0,
+        n_selectors: 0,
+        follows_query: false,
+        n_extents: 0,
+        in_info: false,
+    };
     let expr = lowering.expr(&tree)?;
-    Ok((expr, lowering.n_selectors))
+    if lowering.n_extents < skeleton.extents.len() {
+        return Err(ParseError::at(source, 0, "anchored and smoothed modifiers need a selector with a plain name"));
+    }
+    Ok(Lowered { expr, n_selectors: lowering.n_selectors, follows_query: lowering.follows_query })
 }
 
 /// The parser's message without the skeleton's numbers, at the first token that cannot stand where it stands.
@@ -52,6 +71,9 @@ struct Lowering<'a> {
     calls_seen: usize,
     trims_seen: usize,
     n_selectors: usize,
+    follows_query: bool,
+    /// Selectors seen that are anchored or smoothed.
+    n_extents: usize,
     /// Inside the second argument of `info`, which may match everything.
     in_info: bool,
 }
@@ -98,15 +120,16 @@ impl Lowering<'_> {
         Ok(match tree {
             parsed::Expr::NumberLiteral(number) => self.number(number.val)?,
             parsed::Expr::StringLiteral(text) => {
-                let at = self.numbered(&text.val)?.start;
-                Expr::Text { text: self.word(&text.val)?, at }
+                let token = self.numbered(&text.val)?;
+                let literal = self.source.get(token.start..token.end).unwrap_or("").to_owned();
+                Expr::Text { text: self.word(&text.val)?, literal, at: token.start }
             }
             parsed::Expr::Paren(paren) => Expr::Paren(Box::new(self.expr(&paren.expr)?)),
             parsed::Expr::Unary(unary) => Expr::Negate(Box::new(self.expr(&unary.expr)?)),
             parsed::Expr::VectorSelector(selector) => Expr::Selector(self.selector(selector)?),
             parsed::Expr::MatrixSelector(range) => Expr::Range(RangeSelector {
                 selector: self.selector(&range.vs)?,
-                range_ms: self.positive_span(range.range)?,
+                range: self.positive_span(range.range)?,
             }),
             parsed::Expr::Subquery(subquery) => self.subquery(subquery)?,
             parsed::Expr::Call(call) => self.call(call)?,
@@ -128,29 +151,32 @@ impl Lowering<'_> {
         Ok(Expr::Number { value: -seconds(token), at: sign })
     }
 
-    fn span(&self, span: std::time::Duration) -> Result<(i64, usize), ParseError> {
+    /// The length of time a number of the skeleton stands for.
+    fn span(&mut self, span: std::time::Duration) -> Result<(Span, usize), ParseError> {
         let number = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
-        let token = self.token(number)?;
-        let ms = match token.kind {
-            TokenKind::Duration(ms) => ms,
-            _ => milliseconds(seconds(token)).ok_or_else(|| self.error(token.start, "duration out of range"))?,
-        };
-        if ms > DURATION_MS_MAX { Err(self.error(token.start, "duration out of range")) } else { Ok((ms, token.start)) }
+        let at = self.token(number)?.start;
+        let expr = self.skeleton.spans.get(&number).ok_or_else(|| self.error(at, "unexpected duration"))?;
+        if !expr.is_constant() {
+            self.follows_query = true;
+            return Ok((Span { ms: 0, expr: Some(Box::new(expr.clone())) }, at));
+        }
+        let ms = expr.ms(0, 0).map_err(|message| self.error(at, message))?;
+        Ok((Span { ms, expr: None }, at))
     }
 
-    fn positive_span(&self, span: std::time::Duration) -> Result<i64, ParseError> {
+    fn positive_span(&mut self, span: std::time::Duration) -> Result<Span, ParseError> {
         match self.span(span)? {
-            (ms, _) if ms > 0 => Ok(ms),
-            (_, at) => Err(self.error(at, "duration must be greater than 0")),
+            (span, at) if span.expr.is_none() && span.ms <= 0 => Err(self.error(at, NOT_POSITIVE)),
+            (span, _) => Ok(span),
         }
     }
 
-    fn offset(&self, offset: Option<&parsed::Offset>) -> Result<i64, ParseError> {
-        Ok(match offset {
-            None => 0,
-            Some(parsed::Offset::Pos(span)) => self.span(*span)?.0,
-            Some(parsed::Offset::Neg(span)) => -self.span(*span)?.0,
-        })
+    fn offset(&mut self, offset: Option<&parsed::Offset>) -> Result<Span, ParseError> {
+        match offset {
+            None => Ok(Span::default()),
+            // A sign is part of the length of time and not left to the parser.
+            Some(parsed::Offset::Pos(span) | parsed::Offset::Neg(span)) => Ok(self.span(*span)?.0),
+        }
     }
 
     fn pinned(&self, at: Option<&parsed::AtModifier>) -> Result<Option<At>, ParseError> {
@@ -192,9 +218,11 @@ impl Lowering<'_> {
         }
         let selector_idx = self.n_selectors;
         self.n_selectors += 1;
-        let offset_ms = self.offset(selector.offset.as_ref())?;
+        let offset = self.offset(selector.offset.as_ref())?;
         let pinned = self.pinned(selector.at.as_ref())?;
-        Ok(Selector { selector_idx, name, matchers, offset_ms, pinned, at })
+        let extent = self.skeleton.extents.get(&at).copied();
+        self.n_extents += usize::from(extent.is_some());
+        Ok(Selector { selector_idx, name, matchers, offset, pinned, extent, derives_resets: false, at })
     }
 
     fn metric_name(&self, name: Option<&str>) -> Result<(Option<String>, usize), ParseError> {
@@ -227,9 +255,9 @@ impl Lowering<'_> {
     fn subquery(&mut self, subquery: &parsed::SubqueryExpr) -> Result<Expr, ParseError> {
         Ok(Expr::Subquery(Box::new(Subquery {
             expr: self.expr(&subquery.expr)?,
-            range_ms: self.positive_span(subquery.range)?,
-            step_ms: subquery.step.map(|step| self.positive_span(step)).transpose()?,
-            offset_ms: self.offset(subquery.offset.as_ref())?,
+            range: self.positive_span(subquery.range)?,
+            step: subquery.step.map(|step| self.positive_span(step)).transpose()?,
+            offset: self.offset(subquery.offset.as_ref())?,
             pinned: self.pinned(subquery.at.as_ref())?,
         })))
     }
@@ -276,6 +304,17 @@ impl Lowering<'_> {
         }
     }
 
+    /// The value behind a number of the skeleton, which has the value's sign.
+    fn fill_value(&self, number: Option<f64>) -> Result<Option<f64>, ParseError> {
+        let Some(number) = number else { return Ok(None) };
+        #[expect(clippy::cast_possible_truncation, reason = "the skeleton holds small whole numbers alone")]
+        let token = self.token(number.abs() as usize)?;
+        match token.kind {
+            TokenKind::Number(value) => Ok(Some(if number < 0.0 { -value } else { value })),
+            _ => Err(self.error(token.start, "expected a number to fill with")),
+        }
+    }
+
     fn binary(&mut self, binary: &parsed::BinaryExpr) -> Result<Expr, ParseError> {
         let lhs = self.expr(&binary.lhs)?;
         let op = binary_op(binary.op.id()).ok_or_else(|| self.error(lhs.at(), "unknown operator"))?;
@@ -285,9 +324,8 @@ impl Lowering<'_> {
         let mut returns_bool = false;
         if let Some(modifier) = &binary.modifier {
             returns_bool = modifier.return_bool;
-            if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
-                return Err(self.error(lhs.at(), "fill modifiers are not supported"));
-            }
+            let fill = &modifier.fill_values;
+            matching.fill = Fill { left: self.fill_value(fill.lhs)?, right: self.fill_value(fill.rhs)? };
             if let Some(labels) = &modifier.matching {
                 matching.on = labels.is_include();
                 matching.labels = self.words(labels.labels())?;

@@ -1,9 +1,11 @@
-//! Marks the parts of an expression that have one value for all steps, so that they are evaluated once.
+//! Marks the parts of an expression that have one value for all steps, so that they are evaluated once, and the
+//! selectors of which only counts and sums of histograms are read.
 
-use crate::expr::{Call, Expr};
+use crate::expr::{Binary, Call, Expr};
 
 /// Wraps the largest invariant parts of `expr`.
 pub(crate) fn prepare(mut expr: Expr) -> Expr {
+    mark_statistics(&mut expr, Reading::Whole);
     if mark(&mut expr).wrap {
         wrap(&mut expr);
     }
@@ -88,4 +90,54 @@ fn mark_call(call: &mut Call) -> Part {
         wrap_if(arg, part);
     }
     VARIES
+}
+
+/// What is read of the histograms below an expression.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    Whole,
+    /// Count and sum.
+    Statistics,
+    /// Buckets, whatever stands further down.
+    Buckets,
+}
+
+impl Reading {
+    fn below_call(self, name: &str) -> Reading {
+        match name {
+            _ if self == Reading::Buckets => self,
+            "histogram_count" | "histogram_sum" | "histogram_avg" => Reading::Statistics,
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => Reading::Buckets,
+            _ => self,
+        }
+    }
+
+    fn below_binary(self, binary: &Binary) -> Reading {
+        if binary.op.is_trim() { Reading::Buckets } else { self }
+    }
+}
+
+/// Marks the selectors of which only statistics are read. Source: Prometheus `promql/engine.go`,
+/// `detectHistogramStatsDecoding`.
+fn mark_statistics(expr: &mut Expr, reading: Reading) {
+    match expr {
+        Expr::Number { .. } | Expr::Text { .. } => {}
+        Expr::Selector(selector) => selector.derives_resets = reading == Reading::Statistics,
+        Expr::Range(range) => range.selector.derives_resets = reading == Reading::Statistics,
+        Expr::Subquery(subquery) => mark_statistics(&mut subquery.expr, Reading::Buckets),
+        Expr::Call(call) => {
+            let below = reading.below_call(call.function.name);
+            call.args.iter_mut().for_each(|arg| mark_statistics(arg, below));
+        }
+        Expr::Aggregate(aggregate) => {
+            mark_statistics(&mut aggregate.expr, reading);
+            aggregate.param.iter_mut().for_each(|param| mark_statistics(param, reading));
+        }
+        Expr::Binary(binary) => {
+            let below = reading.below_binary(binary);
+            mark_statistics(&mut binary.lhs, below);
+            mark_statistics(&mut binary.rhs, below);
+        }
+        Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => mark_statistics(inner, reading),
+    }
 }

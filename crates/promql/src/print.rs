@@ -6,6 +6,7 @@ use model::{METRIC_NAME, Matcher};
 
 use crate::duration::DurationText;
 use crate::expr::{Aggregate, At, Binary, Cardinality, Expr, Selector};
+use crate::span::{Span, SpanExpr, SpanOp};
 
 /// A number as Prometheus writes it into a label: never with an exponent.
 pub(crate) fn number_text(v: f64) -> String {
@@ -57,20 +58,22 @@ impl fmt::Display for Expr {
             Expr::Text { text, .. } => Quoted(text).fmt(f),
             Expr::Selector(selector) => {
                 write_series(f, selector)?;
-                write_shift(f, selector.pinned, selector.offset_ms)
+                write_shift(f, selector.pinned, &selector.offset)?;
+                write_extent(f, selector)
             }
             Expr::Range(range) => {
                 write_series(f, &range.selector)?;
-                write!(f, "[{}]", DurationText(range.range_ms))?;
-                write_shift(f, range.selector.pinned, range.selector.offset_ms)
+                write!(f, "[{}]", range.range)?;
+                write_shift(f, range.selector.pinned, &range.selector.offset)?;
+                write_extent(f, &range.selector)
             }
             Expr::Subquery(subquery) => {
-                write!(f, "{}[{}:", subquery.expr, DurationText(subquery.range_ms))?;
-                if let Some(step_ms) = subquery.step_ms {
-                    write!(f, "{}", DurationText(step_ms))?;
+                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
+                if let Some(step) = &subquery.step {
+                    write!(f, "{step}")?;
                 }
                 f.write_str("]")?;
-                write_shift(f, subquery.pinned, subquery.offset_ms)
+                write_shift(f, subquery.pinned, &subquery.offset)
             }
             Expr::Call(call) => {
                 write!(f, "{}(", call.function.name)?;
@@ -82,6 +85,43 @@ impl fmt::Display for Expr {
             Expr::Negate(inner) => write!(f, "-{inner}"),
             Expr::Paren(inner) => write!(f, "({inner})"),
             Expr::Invariant(inner) => inner.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.expr {
+            None => DurationText(self.ms).fmt(f),
+            Some(expr) => expr.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SpanExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SpanExpr::Seconds(seconds) => f.write_str(&number_text(*seconds)),
+            SpanExpr::Step => f.write_str("step()"),
+            SpanExpr::Range => f.write_str("range()"),
+            SpanExpr::Negate(inner) => write!(f, "-{}", Operand(inner)),
+            SpanExpr::Binary(op @ (SpanOp::Lesser | SpanOp::Greater), lhs, rhs) => {
+                write!(f, "{}({lhs}, {rhs})", op.as_str())
+            }
+            SpanExpr::Binary(op, lhs, rhs) => write!(f, "{} {} {}", Operand(lhs), op.as_str(), Operand(rhs)),
+        }
+    }
+}
+
+/// A part of a length of time, in brackets if it has operators of its own.
+struct Operand<'a>(&'a SpanExpr);
+
+impl fmt::Display for Operand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            SpanExpr::Negate(_) => write!(f, "({})", self.0),
+            SpanExpr::Binary(op, ..) if !matches!(op, SpanOp::Lesser | SpanOp::Greater) => write!(f, "({})", self.0),
+            expr => expr.fmt(f),
         }
     }
 }
@@ -108,14 +148,22 @@ fn write_series(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result 
     if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
 }
 
-fn write_shift(f: &mut fmt::Formatter<'_>, pinned: Option<At>, offset_ms: i64) -> fmt::Result {
+fn write_shift(f: &mut fmt::Formatter<'_>, pinned: Option<At>, offset: &Span) -> fmt::Result {
     match pinned {
         None => {}
         Some(At::Start) => f.write_str(" @ start()")?,
         Some(At::End) => f.write_str(" @ end()")?,
         Some(At::Time(t)) => write!(f, " @ {:.3}", t as f64 / 1000.0)?,
     }
-    if offset_ms == 0 { Ok(()) } else { write!(f, " offset {}", DurationText(offset_ms)) }
+    match &offset.expr {
+        None if offset.ms == 0 => Ok(()),
+        None => write!(f, " offset {offset}"),
+        Some(_) => write!(f, " offset ({offset})"),
+    }
+}
+
+fn write_extent(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result {
+    selector.extent.map_or(Ok(()), |extent| write!(f, " {}", extent.as_str()))
 }
 
 fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
@@ -151,6 +199,14 @@ fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
         write!(f, " {word} (")?;
         write_labels(f, &matching.include)?;
         f.write_str(")")?;
+    }
+    match (matching.fill.left, matching.fill.right) {
+        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => write!(f, " fill ({})", number_text(left))?,
+        (left, right) => {
+            for (word, value) in [("fill_left", left), ("fill_right", right)] {
+                value.map_or(Ok(()), |value| write!(f, " {word} ({})", number_text(value)))?;
+            }
+        }
     }
     write!(f, " {}", binary.rhs)
 }

@@ -1,5 +1,6 @@
 //! A query from its text to its answer.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use model::{Budget, Columns, InstantSeries, Labels, Matcher, Point, Queryable, RangeSeries, Timestamp, Value};
@@ -9,7 +10,10 @@ use crate::eval::{
     Column, Evaluator, Grid, PointRef, QuerySpan, STEPS_MAX, Selections, Series, columns_bytes, samples,
 };
 use crate::expr::{AggregateOp, Expr, RangeSelector};
+use crate::functions::extend;
 use crate::functions::order::decides_order;
+use crate::lower::Lowered;
+use crate::settle::settle;
 use crate::stack::{depth, with_stack};
 use crate::{EvalError, ParseError, TextLimits, ValueType, check, lower, prepare, scan};
 
@@ -19,6 +23,8 @@ pub struct Query {
     text: String,
     expr: Expr,
     n_selectors: usize,
+    /// Whether a length of time in the expression has to be computed for each evaluation.
+    follows_query: bool,
     depth: usize,
     late_names: bool,
 }
@@ -60,7 +66,12 @@ pub struct Answer {
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     let query = Query::parse(text, &TextLimits::default())?;
     match &query.expr {
-        Expr::Selector(selector) if selector.offset_ms == 0 && selector.pinned.is_none() => {
+        Expr::Selector(selector)
+            if selector.offset.ms == 0
+                && selector.offset.expr.is_none()
+                && selector.pinned.is_none()
+                && selector.extent.is_none() =>
+        {
             Ok(selector.matchers.clone())
         }
         other => Err(ParseError::at(text, other.at(), "expected a series selector without modifiers")),
@@ -77,11 +88,11 @@ impl Query {
         limits.check_tokens(text, &tokens)?;
         // Every level of the tree stems from at least one token.
         let parsed = with_stack(tokens.len() / 2, || {
-            let (expr, n_selectors) = lower::parse(text, &tokens)?;
+            let Lowered { expr, n_selectors, follows_query } = lower::parse(text, &tokens)?;
             check::check(text, &expr)?;
             let expr = prepare::prepare(expr);
             let depth = depth(&expr);
-            Ok(Query { text: text.to_owned(), expr, n_selectors, depth, late_names: false })
+            Ok(Query { text: text.to_owned(), expr, n_selectors, follows_query, depth, late_names: false })
         });
         parsed.unwrap_or_else(|message| Err(ParseError::at(text, 0, message)))
     }
@@ -102,7 +113,7 @@ impl Query {
     /// Evaluates at one time.
     pub fn instant(&self, t: Timestamp, ctx: &Context<'_>) -> Result<Answer, EvalError> {
         let span = QuerySpan { start: t, end: t, step_ms: 1 };
-        self.run(Grid::instant(t), span, ctx, |evaluator, grid| self.instant_value(evaluator, grid, t))
+        self.run(Grid::instant(t), span, ctx, |evaluator, expr, grid| instant_value(evaluator, expr, grid, t))
     }
 
     /// Evaluates at each step.
@@ -113,7 +124,7 @@ impl Query {
         let Some(grid) = Grid::between(steps.start, steps.end, steps.step_ms, STEPS_MAX) else {
             return Err(EvalError::Invalid(format!("query has more than {STEPS_MAX} steps")));
         };
-        self.run(grid, span, ctx, |evaluator, grid| self.range_value(evaluator, grid))
+        self.run(grid, span, ctx, range_value)
     }
 
     fn run(
@@ -121,63 +132,23 @@ impl Query {
         grid: Grid,
         span: QuerySpan,
         ctx: &Context<'_>,
-        evaluate: impl FnOnce(&Evaluator<'_>, Grid) -> Result<Value, EvalError> + Send,
+        evaluate: impl FnOnce(&Evaluator<'_>, &Expr, Grid) -> Result<Value, EvalError> + Send,
     ) -> Result<Answer, EvalError> {
         let done = with_stack(self.depth, || {
-            let (selections, mut warnings) = Selections::new(&self.expr, self.n_selectors, grid, span, ctx)?;
+            let mut expr = Cow::Borrowed(&self.expr);
+            if self.follows_query {
+                settle(expr.to_mut(), &span)?;
+            }
+            let (selections, mut warnings) = Selections::new(&expr, self.n_selectors, grid, span, ctx)?;
             let notes = Mutex::new(Notes::default());
             let evaluator = Evaluator { ctx, span, selections, notes, late_names: self.late_names };
-            let value = evaluate(&evaluator, grid)?;
+            let value = evaluate(&evaluator, &expr, grid)?;
             let notes = evaluator.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
             let (more, infos) = notes.into_texts(&self.text);
             warnings.extend(more);
             Ok(Answer { value, warnings, infos })
         });
         done.unwrap_or_else(|message| Err(EvalError::Storage(message)))
-    }
-
-    fn instant_value(&self, evaluator: &Evaluator<'_>, grid: Grid, t: Timestamp) -> Result<Value, EvalError> {
-        match self.expr.value_type() {
-            ValueType::String => Ok(Value::String { t, text: evaluator.text(&self.expr)?.to_owned() }),
-            ValueType::Scalar => Ok(Value::Scalar { t, v: evaluator.scalar(&self.expr, grid)?.at(0) }),
-            ValueType::Matrix => matrix_value(evaluator, &self.expr, grid),
-            ValueType::Vector => {
-                let series = evaluator.vector(&self.expr, grid)?;
-                let mut series = evaluator.drop_late_names(series, grid)?;
-                if !keeps_order(&self.expr) {
-                    series.sort_by(|a, b| a.labels.cmp(&b.labels));
-                }
-                let point = |s: Series| {
-                    let point = match s.column.get(0)? {
-                        PointRef::Float(float) => Point::Float(float),
-                        PointRef::Histogram(histogram) => Point::Histogram(histogram.clone()),
-                    };
-                    Some(InstantSeries { labels: s.labels, t, point })
-                };
-                Ok(Value::Vector(series.into_iter().filter_map(point).collect()))
-            }
-        }
-    }
-
-    fn range_value(&self, evaluator: &Evaluator<'_>, grid: Grid) -> Result<Value, EvalError> {
-        match self.expr.value_type() {
-            ValueType::Vector => {
-                let series = evaluator.vector(&self.expr, grid)?;
-                let series = evaluator.drop_late_names(series, grid)?;
-                to_matrix(evaluator, series, grid)
-            }
-            ValueType::Scalar => {
-                let scalar = evaluator.scalar(&self.expr, grid)?;
-                let floats = (0..grid.len).map(|step_idx| scalar.at(step_idx)).collect();
-                let column = Column { floats, histograms: None };
-                evaluator.charge(1, grid)?;
-                to_matrix(evaluator, vec![Series::new(Labels::empty(), column)], grid)
-            }
-            other => Err(EvalError::Invalid(format!(
-                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
-                other.describe()
-            ))),
-        }
     }
 }
 
@@ -216,9 +187,17 @@ fn to_matrix(evaluator: &Evaluator<'_>, series: Vec<Series>, grid: Grid) -> Resu
 /// The samples of a range selector or subquery at one time.
 fn matrix_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Value, EvalError> {
     match expr.bare() {
-        Expr::Range(RangeSelector { selector, range_ms }) => {
-            let windows = evaluator.windows(selector, *range_ms, grid);
-            let mut out = evaluator.raw_samples(selector, windows.start(0), windows.end(0))?;
+        Expr::Range(RangeSelector { selector, range }) => {
+            let windows = evaluator.windows(selector, range.ms, grid);
+            let extended = evaluator.extended(selector);
+            let wide = extended.map_or(windows, |extended| extended.widen(windows));
+            let mut out = evaluator.raw_samples(selector, wide.start(0), wide.end(0))?;
+            if let Some(extended) = extended {
+                for series in &mut out {
+                    extend(extended, &mut series.columns, windows.start(0), windows.end(0))?;
+                }
+                out.retain(|series| !series.columns.is_empty());
+            }
             out.sort_by(|a, b| a.labels.cmp(&b.labels));
             Ok(Value::Matrix(out))
         }
@@ -228,5 +207,49 @@ fn matrix_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Va
             to_matrix(evaluator, series, fine)
         }
         other => Err(evaluator.mistyped(other)),
+    }
+}
+
+fn instant_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid, t: Timestamp) -> Result<Value, EvalError> {
+    match expr.value_type() {
+        ValueType::String => Ok(Value::String { t, text: evaluator.text(expr)?.to_owned() }),
+        ValueType::Scalar => Ok(Value::Scalar { t, v: evaluator.scalar(expr, grid)?.at(0) }),
+        ValueType::Matrix => matrix_value(evaluator, expr, grid),
+        ValueType::Vector => {
+            let series = evaluator.vector(expr, grid)?;
+            let mut series = evaluator.drop_late_names(series, grid)?;
+            if !keeps_order(expr) {
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            }
+            let point = |s: Series| {
+                let point = match s.column.get(0)? {
+                    PointRef::Float(float) => Point::Float(float),
+                    PointRef::Histogram(histogram) => Point::Histogram(histogram.clone()),
+                };
+                Some(InstantSeries { labels: s.labels, t, point })
+            };
+            Ok(Value::Vector(series.into_iter().filter_map(point).collect()))
+        }
+    }
+}
+
+fn range_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Value, EvalError> {
+    match expr.value_type() {
+        ValueType::Vector => {
+            let series = evaluator.vector(expr, grid)?;
+            let series = evaluator.drop_late_names(series, grid)?;
+            to_matrix(evaluator, series, grid)
+        }
+        ValueType::Scalar => {
+            let scalar = evaluator.scalar(expr, grid)?;
+            let floats = (0..grid.len).map(|step_idx| scalar.at(step_idx)).collect();
+            let column = Column { floats, histograms: None };
+            evaluator.charge(1, grid)?;
+            to_matrix(evaluator, vec![Series::new(Labels::empty(), column)], grid)
+        }
+        other => Err(EvalError::Invalid(format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            other.describe()
+        ))),
     }
 }

@@ -1,4 +1,5 @@
 //! The text that promql-parser sees: the query's structure, with every literal and name replaced by its token's number.
+//! Lengths of time are read here, whatever they compute: the parser sees a number for each.
 //!
 //! Q: Why not the text itself? A: the parser refuses or alters some of what Prometheus takes (raw strings with a
 //! backslash, large durations, regular expressions of Go's dialect) and keeps no positions. Behind a number it cannot:
@@ -6,15 +7,19 @@
 
 use std::fmt::Write;
 
+use hashbrown::HashMap;
+
 use crate::ParseError;
-use crate::expr::AggregateOp;
+use crate::expr::{AggregateOp, Extent};
 use crate::scan::{Token, TokenKind};
+use crate::span::{ReadSpan, SpanExpr, parse_offset, parse_span, starts_span};
+use crate::syntax::{BINARY_WORDS, first_misfit};
 
 /// What stands before a metric name's number, since a name cannot start with a digit.
 pub(crate) const NAME_PREFIX: char = 'm';
 
 /// Words that the grammar knows and that stay as they are.
-const KEYWORDS: [&str; 20] = [
+const KEYWORDS: [&str; 18] = [
     "and",
     "or",
     "unless",
@@ -32,8 +37,6 @@ const KEYWORDS: [&str; 20] = [
     "fill",
     "fill_left",
     "fill_right",
-    "smoothed",
-    "anchored",
     "step",
 ];
 
@@ -41,6 +44,7 @@ const KEYWORDS: [&str; 20] = [
 const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
 /// A query as promql-parser may read it, and what its numbers stand for.
+#[derive(Default)]
 pub(crate) struct Skeleton {
     /// The text for the parser.
     pub(crate) text: String,
@@ -49,6 +53,16 @@ pub(crate) struct Skeleton {
     /// For each `<` and `>`, in source order, whether it cuts histograms: the parser knows only the comparison, which
     /// binds alike.
     pub(crate) trims: Vec<bool>,
+    /// Lengths of time, by the number that stands for each.
+    pub(crate) spans: HashMap<usize, SpanExpr>,
+    /// What `anchored` and `smoothed` say, by the start of the selector they follow; the parser does not see them.
+    pub(crate) extents: HashMap<usize, Extent>,
+    /// Start of the last selector.
+    selector: Option<usize>,
+    /// The token after the last length of time.
+    after_span: usize,
+    /// The last colon of a subquery.
+    colon: usize,
 }
 
 fn is_one_of(words: &[&str], name: &str) -> bool {
@@ -66,42 +80,123 @@ enum Place {
 
 /// Builds the skeleton of `tokens`.
 pub(crate) fn skeleton(source: &str, tokens: &[Token]) -> Result<Skeleton, ParseError> {
-    let mut out = Skeleton { text: String::new(), calls: Vec::new(), trims: Vec::new() };
-    let mut place = Place::Expression;
-    for (idx, token) in tokens.iter().enumerate() {
+    let mut out = Skeleton::default();
+    let (mut place, mut idx) = (Place::Expression, 0);
+    while let Some(token) = tokens.get(idx) {
         let previous = idx.checked_sub(1).map(|p| &tokens[p]);
-        let next = tokens.get(idx + 1);
+        if place == Place::Brackets && !token.is(":") && !token.is("]") {
+            idx = push_span(&mut out, source, tokens, idx, parse_span)?;
+            continue;
+        }
         match (&token.kind, place) {
             (TokenKind::Mark(mark), _) => {
                 check_mark(source, tokens, idx, place)?;
+                out.note_mark(token, mark, previous);
                 place = place_after(mark, place, previous);
-                if matches!(*mark, "<" | ">" | "</" | ">/") {
-                    out.trims.push(mark.len() > 1);
-                }
-                let known = match *mark {
-                    "</" => "<",
-                    ">/" => ">",
-                    _ if place == Place::Braces && is_match_op(token) => "=",
-                    mark => mark,
-                };
-                out.text.push_str(known);
+                push_mark(&mut out, token, mark, place);
             }
             (TokenKind::Name(name), Place::Braces) if previous.is_some_and(is_match_op) => {
                 let message = format!("unexpected identifier {name:?} in label matching, expected string");
                 return Err(ParseError::at(source, token.start, message));
             }
             (TokenKind::Name(_), Place::Braces | Place::LabelList) | (TokenKind::Text(_), _) => {
-                let _ = write!(out.text, "\"{}\"", idx + 1);
+                let _ = write!(out.text, "\"{}\" ", idx + 1);
             }
             (TokenKind::Number(_) | TokenKind::Duration(_), _) => {
-                let is_span = place == Place::Brackets || follows_offset(tokens, idx);
-                let _ = write!(out.text, "{}{}", idx + 1, if is_span { "s" } else { "" });
+                let _ = write!(out.text, "{} ", idx + 1);
             }
-            (TokenKind::Name(name), _) => push_name(&mut out, name, idx, token, previous, next),
+            (TokenKind::Name(name), _) if Extent::parse(name).is_some() && out.is_modified(tokens, idx) => {
+                push_extent(&mut out, source, token, name)?;
+            }
+            (TokenKind::Name(name), _) => {
+                let next = tokens.get(idx + 1);
+                push_name(&mut out, name, idx, token, previous, next);
+                let shifts = name.eq_ignore_ascii_case("offset") && previous.is_some_and(ends_operand);
+                if shifts && next.is_some_and(starts_span) {
+                    idx = push_span(&mut out, source, tokens, idx + 1, parse_offset)?;
+                    continue;
+                }
+            }
         }
-        out.text.push(' ');
+        idx += 1;
     }
     Ok(out)
+}
+
+/// Reads the length of time that starts at token `idx`, pushes a number for it, and says which token follows.
+fn push_span(
+    out: &mut Skeleton,
+    source: &str,
+    tokens: &[Token],
+    idx: usize,
+    read: ReadSpan,
+) -> Result<usize, ParseError> {
+    let (expr, after) = read(source, tokens, idx).map_err(|error| first_misfit(source, tokens).unwrap_or(error))?;
+    out.spans.insert(idx + 1, expr);
+    out.after_span = after;
+    let _ = write!(out.text, "{}s ", idx + 1);
+    Ok(after)
+}
+
+/// Notes that the last selector is anchored or smoothed.
+fn push_extent(out: &mut Skeleton, source: &str, token: &Token, name: &str) -> Result<(), ParseError> {
+    let refuse = |message: String| Err(ParseError::at(source, token.start, message));
+    let (Some(selector), Some(extent)) = (out.selector, Extent::parse(name)) else {
+        return refuse(format!("unexpected {name:?}"));
+    };
+    if out.colon > selector {
+        return refuse(format!("{} modifier is not supported for subqueries", extent.as_str()));
+    }
+    if out.extents.insert(selector, extent).is_some_and(|other| other != extent) {
+        return refuse("anchored and smoothed modifiers cannot be used together".to_owned());
+    }
+    Ok(())
+}
+
+impl Skeleton {
+    fn note_mark(&mut self, token: &Token, mark: &str, previous: Option<&Token>) {
+        match mark {
+            "{" if previous.is_none_or(|previous| Some(previous.start) != self.selector) => {
+                self.selector = Some(token.start);
+            }
+            ":" => self.colon = token.start,
+            _ => {}
+        }
+    }
+
+    /// Whether the word at `idx` follows a selector and its modifiers, and so is no metric name.
+    fn is_modified(&self, tokens: &[Token], idx: usize) -> bool {
+        let before = |n: usize| idx.checked_sub(n).and_then(|at| tokens.get(at));
+        let Some(previous) = before(1).filter(|_| self.selector.is_some()) else { return false };
+        match &previous.kind {
+            _ if self.after_span == idx => true,
+            TokenKind::Name(_) => self.selector == Some(previous.start),
+            TokenKind::Mark(mark) => match *mark {
+                "]" | "}" => true,
+                // `@ start()` or `@ end()`.
+                ")" => before(2).is_some_and(|token| token.is("(")) && before(4).is_some_and(|token| token.is("@")),
+                _ => false,
+            },
+            TokenKind::Number(_) | TokenKind::Duration(_) => {
+                let signed = before(2).is_some_and(|token| token.is("+") || token.is("-"));
+                before(if signed { 3 } else { 2 }).is_some_and(|token| token.is("@"))
+            }
+            TokenKind::Text(_) => false,
+        }
+    }
+}
+
+fn push_mark(out: &mut Skeleton, token: &Token, mark: &'static str, place: Place) {
+    if matches!(mark, "<" | ">" | "</" | ">/") {
+        out.trims.push(mark.len() > 1);
+    }
+    out.text.push_str(match mark {
+        "</" => "<",
+        ">/" => ">",
+        _ if place == Place::Braces && is_match_op(token) => "=",
+        mark => mark,
+    });
+    out.text.push(' ');
 }
 
 fn push_name(
@@ -124,8 +219,10 @@ fn push_name(
     if calls || is_aggregate || is_keyword || opens {
         out.text.push_str(name);
     } else {
+        out.selector = Some(token.start);
         let _ = write!(out.text, "{NAME_PREFIX}{}", idx + 1);
     }
+    out.text.push(' ');
 }
 
 fn place_after(mark: &str, place: Place, previous: Option<&Token>) -> Place {
@@ -138,10 +235,13 @@ fn place_after(mark: &str, place: Place, previous: Option<&Token>) -> Place {
     }
 }
 
-/// Whether the number at `idx` is what `offset` shifts by.
-fn follows_offset(tokens: &[Token], idx: usize) -> bool {
-    let mut before = tokens[..idx].iter().rev().skip_while(|token| token.is("+") || token.is("-"));
-    before.next().and_then(Token::name).is_some_and(|name| name.eq_ignore_ascii_case("offset"))
+/// Whether an operand may end with `token`, so that a modifier may follow.
+fn ends_operand(token: &Token) -> bool {
+    match &token.kind {
+        TokenKind::Name(name) => !is_one_of(&BINARY_WORDS, name),
+        TokenKind::Mark(mark) => matches!(*mark, ")" | "]" | "}"),
+        TokenKind::Number(_) | TokenKind::Duration(_) | TokenKind::Text(_) => true,
+    }
 }
 
 fn is_match_op(token: &Token) -> bool {

@@ -5,7 +5,8 @@ use crate::expr::AggregateOp;
 use crate::scan::{Token, TokenKind};
 
 const BINARY_MARKS: [&str; 14] = ["</", ">/", "+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">="];
-const BINARY_WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
+/// Operators that are words.
+pub(crate) const BINARY_WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
 const MATCHING_WORDS: [&str; 4] = ["on", "ignoring", "group_left", "group_right"];
 
 /// The first token that cannot follow the one before it, as far as pairs of tokens tell.
@@ -61,6 +62,9 @@ fn step(token: &Token, previous: Option<&Token>, wants_operand: bool) -> Option<
                 return Some(true);
             }
             let after_aggregate = previous.and_then(Token::name).is_some_and(|word| AggregateOp::parse(word).is_some());
+            if is(&["anchored", "smoothed"]) && !wants_operand {
+                return Some(false);
+            }
             if is(&["by", "without"]) && (after_aggregate || !wants_operand) {
                 return Some(true);
             }

@@ -28,6 +28,15 @@ fn queries_of_real_clients_are_understood() {
     check_print(r"x{a=~`\d+`}", expect![[r#"x{a=~"\\d+"}"#]]);
     check_print("sum (x) by (a, \"b.c\") # all", expect![[r#"sum by (a, "b.c") (x)"#]]);
     check_print("max_over_time(x[5m:] offset -1d @ end())", expect!["max_over_time(x[5m:] @ end() offset -1d)"]);
+    check_print("rate(x[2m * (10 + 5)] offset -(1m + 30s))", expect!["rate(x[30m] offset -1m30s)"]);
+    check_print(
+        "x[2 * step():range() / 2] offset (step() - 1m)",
+        expect!["x[2 * step():range() / 2] offset (step() - 60)"],
+    );
+    check_print("rate({a=\"b\"}[5m] offset 1m ANCHORED)", expect![[r#"rate({a="b"}[5m] offset 1m anchored)"#]]);
+    check_print("x @ start() smoothed + smoothed", expect!["x @ start() smoothed + smoothed"]);
+    check_print("anchored anchored + on (a) anchored", expect!["anchored anchored + on (a) anchored"]);
+    check_print("x offset 1m + 2", expect!["x offset 1m + 2"]);
     check_print("sum by (sum) (sum)", expect!["sum by (sum) (sum)"]);
     check_print("x{on=\"1\", bool!=\"\", or=~\"a\"}", expect![[r#"x{on="1",bool!="",or=~"a"}"#]]);
 }
@@ -38,6 +47,8 @@ fn operators_bind_as_in_prometheus() {
     check_print("2 ^ 3 ^ 2", expect!["2 ^ 3 ^ 2"]);
     check_print("a or b and c == 1 + 2 * 3", expect!["a or b and c == 1 + 2 * 3"]);
     check_print("a / on (x) group_left (y) b", expect!["a / on (x) group_left (y) b"]);
+    check_print("a + on (x) fill_left(-2) fill_right(1) b", expect!["a + on (x) fill_left (-2) fill_right (1) b"]);
+    check_print("fill == bool fill(-Inf) fill_left", expect!["fill == bool fill (-Inf) fill_left"]);
     check_print("1h + 0x10 + 010 + 1_000", expect!["3600 + 16 + 8 + 1000"]);
 }
 
@@ -64,7 +75,31 @@ fn refusals_name_the_place() {
     check_print("x[0s]", expect!["1:3: parse error: duration must be greater than 0"]);
     check_print("x offset 1e300", expect!["1:10: parse error: duration out of range"]);
     check_print("x @ 1e300", expect!["1:5: parse error: timestamp out of bounds for @ modifier"]);
+    check_print("x[1m / 0]", expect!["1:3: parse error: division by zero"]);
+    check_print("x[1m - 60]", expect!["1:3: parse error: duration must be greater than 0"]);
+    check_print(
+        "x[5m + y]",
+        expect![[r#"1:8: parse error: unexpected "y", expected number, duration, step(), or range()"#]],
+    );
+    check_print(
+        "rate(x[5m:1m] anchored)",
+        expect!["1:15: parse error: anchored modifier is not supported for subqueries"],
+    );
+    check_print(
+        "x smoothed @ 5 anchored",
+        expect!["1:16: parse error: anchored and smoothed modifiers cannot be used together"],
+    );
+    check_print("sum(x) smoothed", expect!["1:16: parse error: unexpected end of input"]);
     check_print("x[Inf]", expect!["1:3: parse error: duration out of range"]);
+    check_print(
+        "a and fill(1) b",
+        expect!["1:1: parse error: filling in missing series not allowed for set operators"],
+    );
+    check_print(
+        "a + fill(1) 2",
+        expect!["1:1: parse error: filling in missing series only allowed between instant vectors"],
+    );
+    check_print("a + fill(1m) b", expect!["1:10: parse error: expected a number to fill with"]);
     check_print("nosuch(x)", expect![[r#"1:1: parse error: unknown function with name "nosuch""#]]);
 }
 

@@ -8,7 +8,7 @@ use super::group::Groups;
 use super::{Column, Evaluator, Grid, PointRef, Series};
 use crate::EvalError;
 use crate::annotation::Remark;
-use crate::expr::Aggregate;
+use crate::expr::{Aggregate, Expr};
 use crate::functions::labels::is_label_name;
 use crate::functions::quantile::quantile;
 use crate::print::number_text;
@@ -58,7 +58,7 @@ impl Evaluator<'_> {
         let Some(param) = &aggregate.param else { return Err(self.mistyped(&aggregate.expr)) };
         let label = self.text(param)?;
         if !is_label_name(label) {
-            return Err(EvalError::Invalid(format!("invalid label name {label:?}")));
+            return Err(EvalError::Invalid(invalid_label_name(param, label)));
         }
         let mut grouping = aggregate.grouping.clone();
         if !grouping.without && !grouping.labels.iter().any(|name| name == label) {
@@ -96,6 +96,16 @@ impl Evaluator<'_> {
         self.discard(series, grid);
         let groups = groups.labels.into_iter().zip(columns);
         Ok(groups.map(|(labels, column)| Series::new(labels, column)).collect())
+    }
+}
+
+/// Says which name is refused: bytes that are not UTF-8 only show in the text as it was written.
+fn invalid_label_name(param: &Expr, label: &str) -> String {
+    match param.bare() {
+        Expr::Text { literal, .. } if label.contains(char::REPLACEMENT_CHARACTER) => {
+            format!("invalid label name {literal}")
+        }
+        _ => format!("invalid label name {label:?}"),
     }
 }
 

@@ -5,7 +5,7 @@ use model::{Labels, LabelsBuilder, METRIC_NAME, is_stale};
 
 use super::group::Groups;
 use super::operator::{self, Outcome};
-use super::{Column, Evaluator, Grid, Series};
+use super::{Column, Evaluator, Grid, Series, columns_bytes};
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::expr::{Binary, BinaryOp, Cardinality, Grouping};
@@ -19,7 +19,8 @@ impl Evaluator<'_> {
         rhs: &[Series],
         grid: Grid,
     ) -> Result<Vec<Series>, EvalError> {
-        if lhs.is_empty() || rhs.is_empty() {
+        let fill = binary.matching.fill;
+        if (lhs.is_empty() || rhs.is_empty()) && !fill.is_given() {
             return Ok(Vec::new());
         }
         let swapped = binary.matching.cardinality == Cardinality::OneToMany;
@@ -32,35 +33,51 @@ impl Evaluator<'_> {
             ones.resize_with(ones.len().max(group_idx + 1), Vec::new);
             ones[group_idx].push(s);
         }
-        check_one_side(many, &ones, &groups.labels, swapped, grid.len)?;
+        check_one_side(many, &ones, &groups.labels, binary, grid.len)?;
         let mut manys: Vec<Vec<&Series>> = vec![Vec::new(); ones.len()];
         for s in many {
             let group_idx = groups.group_of(&s.labels, false);
+            if fill.right.is_some() {
+                // The one side is filled in for groups that it has no series of.
+                manys.resize_with(manys.len().max(group_idx + 1), Vec::new);
+            }
             if let Some(members) = manys.get_mut(group_idx) {
                 members.push(s);
             }
         }
+        ones.resize_with(manys.len(), Vec::new);
         let mut join = Join { evaluator: self, binary, swapped, grid, notes: Notes::default(), out: Vec::new() };
-        for (many, one) in manys.iter().zip(&ones) {
-            join.group(many, one)?;
+        for ((many, one), labels) in manys.iter().zip(&ones).zip(&groups.labels) {
+            if !fill.is_given() {
+                join.group(many, one)?;
+                continue;
+            }
+            self.charge(fill.columns(), grid)?;
+            let fillers = fill.fillers(labels, many, one, grid.len);
+            let many: Vec<&Series> = many.iter().copied().chain(&fillers.many).collect();
+            let one: Vec<&Series> = one.iter().copied().chain(&fillers.one).collect();
+            join.group(&many, &one)?;
+            self.ctx.budget.release(columns_bytes(fill.columns(), grid.len));
         }
         self.merge_notes(join.notes);
         Ok(join.out)
     }
 }
 
-/// No two series of the one side may be in one group at one step, if the other side has any point there.
+/// No two series of the one side may be in one group at one step, if the other side has any point there or may be
+/// filled in.
 fn check_one_side(
     many: &[Series],
     ones: &[Vec<&Series>],
     group_labels: &[Labels],
-    swapped: bool,
+    binary: &Binary,
     len: usize,
 ) -> Result<(), EvalError> {
     if ones.iter().all(|group| group.len() < 2) {
         return Ok(());
     }
-    let needed: Vec<bool> = (0..len).map(|step_idx| many.iter().any(|s| s.column.has(step_idx))).collect();
+    let (swapped, filled) = (binary.matching.cardinality == Cardinality::OneToMany, binary.matching.fill.is_given());
+    let needed: Vec<bool> = (0..len).map(|step_idx| filled || many.iter().any(|s| s.column.has(step_idx))).collect();
     for (group, labels) in ones.iter().zip(group_labels).filter(|(group, _)| group.len() > 1) {
         for step_idx in (0..len).filter(|step_idx| needed[*step_idx]) {
             let mut present = group.iter().filter(|s| s.column.has(step_idx));

@@ -4,6 +4,7 @@ mod aggregate;
 mod aggregate_each;
 mod aggregate_pick;
 mod binary;
+mod binary_fill;
 mod binary_match;
 mod column;
 mod grid;
@@ -11,6 +12,7 @@ mod group;
 mod histogram_sum;
 mod operator;
 mod select;
+mod smoothed;
 mod stage;
 mod stream;
 mod subquery;
@@ -61,6 +63,16 @@ pub(crate) struct QuerySpan {
 }
 
 impl QuerySpan {
+    /// The distance of the steps in ms, 0 when there is one step.
+    pub(crate) fn step_or_zero_ms(&self) -> i64 {
+        if self.start == self.end { 0 } else { self.step_ms }
+    }
+
+    /// From the first to the last time, in ms.
+    pub(crate) fn range_ms(&self) -> i64 {
+        self.end.saturating_sub(self.start)
+    }
+
     pub(crate) fn pin(&self, pinned: Option<At>) -> Option<Timestamp> {
         pinned.map(|at| match at {
             At::Time(t) => t,

@@ -3,11 +3,8 @@
 use model::{SeriesSet, TimeRange, Timestamp};
 
 use super::{Grid, QuerySpan};
-use crate::expr::{Expr, Selector};
+use crate::expr::{Expr, Extent, Selector};
 use crate::{Context, EvalError};
-
-/// The step of a subquery that names none. Source: Prometheus' default evaluation interval.
-pub(crate) const SUBQUERY_STEP_MS: i64 = 60_000;
 
 /// The series sets of a query, by selector.
 pub(crate) struct Selections {
@@ -80,13 +77,13 @@ impl<'e> Plan<'e> {
         match expr {
             Expr::Number { .. } | Expr::Text { .. } => {}
             Expr::Selector(selector) => self.want(selector, self.lookback_ms, first, last),
-            Expr::Range(range) => self.want(&range.selector, range.range_ms, first, last),
+            Expr::Range(range) => self.want(&range.selector, range.range.ms, first, last),
             Expr::Subquery(subquery) => {
                 let pinned = self.span.pin(subquery.pinned);
-                let first = pinned.unwrap_or(first).saturating_sub(subquery.offset_ms);
-                let last = pinned.unwrap_or(last).saturating_sub(subquery.offset_ms);
-                let step_ms = subquery.step_ms.unwrap_or(SUBQUERY_STEP_MS);
-                let (start, end) = subquery_bounds(first, last, subquery.range_ms, step_ms);
+                let first = pinned.unwrap_or(first).saturating_sub(subquery.offset.ms);
+                let last = pinned.unwrap_or(last).saturating_sub(subquery.offset.ms);
+                let step_ms = subquery.step_ms();
+                let (start, end) = subquery_bounds(first, last, subquery.range.ms, step_ms);
                 self.visit(&subquery.expr, start.min(end), end);
             }
             // The second argument of `info` is a set of matchers and is not evaluated.
@@ -110,9 +107,14 @@ impl<'e> Plan<'e> {
 
     fn want(&mut self, selector: &'e Selector, back_ms: i64, first: Timestamp, last: Timestamp) {
         let pinned = self.span.pin(selector.pinned);
-        let first = pinned.unwrap_or(first).saturating_sub(selector.offset_ms);
-        let last = pinned.unwrap_or(last).saturating_sub(selector.offset_ms);
-        let mint = first.saturating_sub(back_ms).saturating_add(1);
-        self.wanted.push((selector, TimeRange { mint, maxt: last }));
+        let first = pinned.unwrap_or(first).saturating_sub(selector.offset.ms);
+        let last = pinned.unwrap_or(last).saturating_sub(selector.offset.ms);
+        let (more_back_ms, ahead_ms) = match selector.extent {
+            None => (0, 0),
+            Some(Extent::Anchored) => (self.lookback_ms, 0),
+            Some(Extent::Smoothed) => (self.lookback_ms, self.lookback_ms),
+        };
+        let mint = first.saturating_sub(back_ms).saturating_sub(more_back_ms).saturating_add(1);
+        self.wanted.push((selector, TimeRange { mint, maxt: last.saturating_add(ahead_ms) }));
     }
 }

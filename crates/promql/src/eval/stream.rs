@@ -1,16 +1,20 @@
 //! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
 
-use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
+use std::sync::Arc;
+
+use model::{Columns, Histogram, Labels, METRIC_NAME, MatchOp, RangeSeries, ResetHint, SeriesSet, Timestamp, is_stale};
 use rayon::prelude::*;
 
+use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
     Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, is_stale_histogram,
 };
 use crate::EvalError;
 use crate::annotation::Notes;
-use crate::expr::{Binary, Call, Expr, Offset, Selector, ValueType};
-use crate::functions::{Body, RangeFunction, RangeInput};
+use crate::expr::{Binary, Call, Expr, Extent, Offset, Selector, ValueType};
+use crate::functions::{Body, Extended, RangeFunction, RangeInput, check_extent};
+use crate::interpolate::Subject;
 
 /// Chunks that a large selection is cut into. It does not follow the number of threads, so that sums come out the
 /// same on every machine.
@@ -32,16 +36,20 @@ pub(crate) struct Stream<'e> {
     pub(crate) drops_name: bool,
     /// Whether all series have one metric name, so that dropping it makes no two alike.
     one_name: bool,
+    /// Whether histograms are told if they reset the one before.
+    derives_resets: bool,
 }
 
 /// How a series' samples become its column.
 enum Source {
     /// The last sample in the lookback window.
     Instant(Windows),
-    /// When that sample was taken.
+    /// The value between the samples around the step.
+    Smoothed { windows: Windows, at: Offset },
+    /// When the last sample was taken.
     Timestamp(Windows),
     /// A function of the samples in a range.
-    Range { function: RangeFunction, windows: Windows, args: Vec<ScalarColumn>, at: Offset },
+    Range { function: RangeFunction, windows: Windows, extended: Option<Extended>, args: Vec<ScalarColumn>, at: Offset },
 }
 
 /// Memory reused from series to series.
@@ -60,7 +68,17 @@ impl<'a> Evaluator<'a> {
             Expr::Invariant(inner) if grid.len == 1 => self.stream(inner, grid),
             Expr::Selector(selector) => {
                 let windows = self.windows(selector, self.ctx.lookback_ms, grid);
-                Ok(Some(self.stream_of(selector, grid, Source::Instant(windows), false)))
+                let source = match self.extended(selector).filter(|extended| extended.extent == Extent::Smoothed) {
+                    None => Source::Instant(windows),
+                    // A window before the step and one as long after it.
+                    Some(extended) => {
+                        let (offset_ms, range_ms) = (windows.offset_ms, windows.range_ms);
+                        let offset_ms = offset_ms.saturating_sub(extended.ahead_ms());
+                        let range_ms = range_ms.saturating_add(extended.ahead_ms());
+                        Source::Smoothed { windows: Windows { offset_ms, range_ms, ..windows }, at: selector.at }
+                    }
+                };
+                Ok(Some(self.stream_of(selector, grid, source, false)))
             }
             Expr::Negate(inner) => Ok(self.stream(inner, grid)?.and_then(|stream| stream.with(|| Stage::Negate))),
             Expr::Call(call) => self.stream_of_call(call, grid),
@@ -70,13 +88,19 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(crate) fn windows(&self, selector: &Selector, range_ms: i64, grid: Grid) -> Windows {
-        Windows { grid, pinned: self.span.pin(selector.pinned), offset_ms: selector.offset_ms, range_ms }
+        Windows { grid, pinned: self.span.pin(selector.pinned), offset_ms: selector.offset.ms, range_ms }
+    }
+
+    /// How far around its range a selector looks, when it is anchored or smoothed.
+    pub(crate) fn extended(&self, selector: &Selector) -> Option<Extended> {
+        selector.extent.map(|extent| Extended { extent, lookback_ms: self.ctx.lookback_ms })
     }
 
     fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
         let named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
         let one_name = selector.matchers.iter().any(named) || self.late_names;
-        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name }
+        let derives_resets = selector.derives_resets;
+        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name, derives_resets }
     }
 
     fn stream_of_call<'e>(&'e self, call: &'e Call, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
@@ -91,9 +115,11 @@ impl<'a> Evaluator<'a> {
                     _ => None,
                 });
                 let Some((range, at)) = range_arg else { return Ok(None) };
+                check_extent(call, &range.selector)?;
                 let args = self.scalar_args(call, grid)?;
-                let windows = self.windows(&range.selector, range.range_ms, grid);
-                let source = Source::Range { function, windows, args, at };
+                let extended = self.extended(&range.selector);
+                let windows = self.windows(&range.selector, range.range.ms, grid);
+                let source = Source::Range { function, windows, extended, args, at };
                 Ok(Some(self.stream_of(&range.selector, grid, source, !function.keeps_name)))
             }
             Body::Vector(_) if call.function.name == "timestamp" => match call.args[0].bare() {
@@ -248,14 +274,23 @@ impl<'a> Evaluator<'a> {
         if columns.is_empty() {
             return Ok(false);
         }
+        if stream.derives_resets {
+            derive_resets(&mut columns.histograms);
+        }
         scratch.column.reset(stream.grid.len);
         match &stream.source {
             Source::Instant(windows) => instant(columns, windows, &mut scratch.column),
             Source::Timestamp(windows) => timestamps(columns, windows, &mut scratch.column),
-            Source::Range { function, windows, args, at } => {
+            Source::Smoothed { windows, at } => {
+                drop_stale(columns);
+                let metric = stream.set.labels(series_idx).metric_name().unwrap_or("");
+                smoothed(columns, windows, Subject { at: *at, metric }, &mut scratch.column, &mut scratch.notes);
+            }
+            Source::Range { function, windows, extended, args, at } => {
                 drop_stale(columns);
                 let labels = stream.set.labels(series_idx);
-                let input = RangeInput { columns, windows: *windows, args, labels, at: *at, budget };
+                let input =
+                    RangeInput { columns, windows: *windows, extended: *extended, args, labels, at: *at, budget };
                 (function.kernel)(&input, &mut scratch.column, &mut scratch.notes)?;
             }
         }
@@ -287,7 +322,10 @@ impl Stream<'_> {
     }
 
     fn samples_estimate(&self) -> usize {
-        let (Source::Instant(windows) | Source::Timestamp(windows) | Source::Range { windows, .. }) = &self.source;
+        let (Source::Instant(windows)
+        | Source::Smoothed { windows, .. }
+        | Source::Timestamp(windows)
+        | Source::Range { windows, .. }) = &self.source;
         let span_ms = windows.end(self.grid.len.saturating_sub(1)).saturating_sub(windows.start(0));
         let samples = usize::try_from(span_ms / SAMPLE_DISTANCE_MS).unwrap_or(0);
         self.set.len().saturating_mul(samples.max(self.grid.len))
@@ -306,6 +344,23 @@ pub(crate) fn drop_stale(columns: &mut Columns) {
         let mut keep = columns.histograms.iter().map(|h| !is_stale_histogram(h));
         columns.histogram_timestamps.retain(|_| keep.next().unwrap_or(false));
         columns.histograms.retain(|h| !is_stale_histogram(h));
+    }
+}
+
+/// Says of each histogram that knows nothing of it whether it resets the one before.
+fn derive_resets(histograms: &mut [Arc<Histogram>]) {
+    let mut previous: Option<usize> = None;
+    for idx in 0..histograms.len() {
+        if is_stale_histogram(&histograms[idx]) {
+            continue;
+        }
+        let unknown = histograms[idx].reset_hint == ResetHint::Unknown;
+        if let Some(previous) = previous.filter(|_| unknown) {
+            let is_reset = histograms[idx].detect_reset(&histograms[previous]);
+            let hint = if is_reset { ResetHint::Reset } else { ResetHint::NoReset };
+            Arc::make_mut(&mut histograms[idx]).reset_hint = hint;
+        }
+        previous = Some(idx);
     }
 }
 

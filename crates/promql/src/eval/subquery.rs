@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{Columns, ResetHint};
 
-use super::select::{SUBQUERY_STEP_MS, subquery_bounds};
+use super::select::subquery_bounds;
 use super::{Column, Evaluator, Grid, PointRef, STEPS_MAX, Series, Windows, columns_bytes};
 use crate::EvalError;
 use crate::annotation::Notes;
@@ -30,7 +30,8 @@ impl Evaluator<'_> {
             samples(&series.column, fine, &mut columns);
             let mut column = Column::absent(grid.len);
             let (labels, budget) = (&series.labels, self.ctx.budget);
-            let input = RangeInput { columns: &columns, windows, args: &args, labels, at: arg.at(), budget };
+            let input =
+                RangeInput { columns: &columns, windows, extended: None, args: &args, labels, at: arg.at(), budget };
             (function.kernel)(&input, &mut column, &mut notes)?;
             if column.is_void() {
                 continue;
@@ -57,12 +58,12 @@ impl Evaluator<'_> {
         let windows = Windows {
             grid,
             pinned: self.span.pin(subquery.pinned),
-            offset_ms: subquery.offset_ms,
-            range_ms: subquery.range_ms,
+            offset_ms: subquery.offset.ms,
+            range_ms: subquery.range.ms,
         };
-        let step_ms = subquery.step_ms.unwrap_or(SUBQUERY_STEP_MS);
+        let step_ms = subquery.step_ms();
         let last = windows.end(grid.len.saturating_sub(1));
-        let (start, end) = subquery_bounds(windows.end(0), last, subquery.range_ms, step_ms);
+        let (start, end) = subquery_bounds(windows.end(0), last, subquery.range.ms, step_ms);
         let Some(fine) = Grid::between(start, end, step_ms, STEPS_MAX) else {
             return Err(EvalError::Invalid(format!("subquery has more than {STEPS_MAX} steps")));
         };

@@ -6,6 +6,7 @@ use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use crate::EvalError;
 use crate::eval::{Column, Evaluator, Grid, Series};
 use crate::expr::{Call, Expr};
+use crate::functions::check_extent;
 
 pub(super) fn absent(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let series = evaluator.vector(&call.args[0], grid)?;
@@ -55,7 +56,8 @@ pub(super) fn absent_over_time(evaluator: &Evaluator<'_>, call: &Call, grid: Gri
     let mut present = vec![false; grid.len];
     match call.args[0].bare() {
         Expr::Range(range) => {
-            let windows = evaluator.windows(&range.selector, range.range_ms, grid);
+            check_extent(call, &range.selector)?;
+            let windows = evaluator.windows(&range.selector, range.range.ms, grid);
             evaluator.mark_present(&range.selector, &windows, &mut present)?;
         }
         Expr::Subquery(subquery) => {

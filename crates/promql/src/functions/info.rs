@@ -61,10 +61,10 @@ fn first_shift(evaluator: &Evaluator<'_>, expr: &Expr) -> Option<(Option<Timesta
     let pin = |pinned| evaluator.span.pin(pinned);
     match expr {
         Expr::Number { .. } | Expr::Text { .. } => None,
-        Expr::Selector(selector) => Some((pin(selector.pinned), selector.offset_ms)),
-        Expr::Range(range) => Some((pin(range.selector.pinned), range.selector.offset_ms)),
+        Expr::Selector(selector) => Some((pin(selector.pinned), selector.offset.ms)),
+        Expr::Range(range) => Some((pin(range.selector.pinned), range.selector.offset.ms)),
         Expr::Subquery(subquery) => match first_shift(evaluator, &subquery.expr)? {
-            (None, offset_ms) => Some((pin(subquery.pinned), offset_ms.saturating_add(subquery.offset_ms))),
+            (None, offset_ms) => Some((pin(subquery.pinned), offset_ms.saturating_add(subquery.offset.ms))),
             pinned => Some(pinned),
         },
         Expr::Call(call) => call.args.iter().find_map(|arg| first_shift(evaluator, arg)),

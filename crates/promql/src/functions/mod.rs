@@ -2,6 +2,7 @@
 
 mod absent;
 mod classic;
+mod extended;
 mod histogram;
 mod info;
 pub(crate) mod labels;
@@ -16,6 +17,7 @@ mod regression;
 mod scalars;
 mod time;
 
+pub(crate) use extended::{Extended, check_extent, extend};
 pub(crate) use range::{RangeFunction, RangeInput, RangeKernel};
 
 use model::Histogram;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::{Histogram, HistogramError, HistogramTotal};
 
+use super::extended::anchored;
 use super::quantile::quantile as quantile_of;
 use super::range::{RangeInput, Window};
 use crate::EvalError;
@@ -269,6 +270,14 @@ pub(super) fn changes(input: &RangeInput<'_>, out: &mut Column, _: &mut Notes) -
 /// windows subtract running counts.
 fn count_steps(input: &RangeInput<'_>, out: &mut Column, counts: impl Fn(Step<'_>) -> bool) -> Done {
     let values = &input.columns.values;
+    if let Some(extended) = input.extended {
+        let wide = RangeInput { windows: extended.widen(input.windows), ..*input };
+        return wide.each_window(|window| {
+            if let Some(window) = anchored(extended, &window) {
+                out.floats[window.step_idx] = count_mixed(&window, &counts) as f64;
+            }
+        });
+    }
     let mut running = Vec::with_capacity(values.len());
     let mut n = 0u32;
     for (at, v) in values.iter().enumerate() {

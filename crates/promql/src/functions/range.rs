@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use model::{Budget, Columns, Histogram, Labels, Timestamp};
 
+use super::extended::Extended;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::eval::{Column, Cursor, ScalarColumn, Windows};
 use crate::expr::Offset;
+use crate::interpolate::Subject;
 
 /// Computes a series' column from its samples.
 pub(crate) type RangeKernel = fn(&RangeInput<'_>, &mut Column, &mut Notes) -> Result<(), EvalError>;
@@ -25,6 +27,8 @@ pub(crate) struct RangeInput<'a> {
     /// Samples without staleness markers.
     pub(crate) columns: &'a Columns,
     pub(crate) windows: Windows,
+    /// How far around its windows an anchored or smoothed range looks.
+    pub(crate) extended: Option<Extended>,
     /// The scalar arguments, in order.
     pub(crate) args: &'a [ScalarColumn],
     pub(crate) labels: &'a Labels,
@@ -88,6 +92,11 @@ impl<'a> RangeInput<'a> {
     /// The metric name, for remarks.
     pub(crate) fn name(&self) -> &'a str {
         self.labels.metric_name().unwrap_or("")
+    }
+
+    /// What remarks are about.
+    pub(crate) fn subject(&self) -> Subject<'a> {
+        Subject { at: self.at, metric: self.name() }
     }
 
     /// Leaves the remark that a window held both floats and histograms.

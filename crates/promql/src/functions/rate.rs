@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, HistogramError, ResetHint, Timestamp, is_stale};
+use model::{Histogram, ResetHint, Timestamp, is_stale};
 
+use super::extended;
 use super::range::{RangeInput, Window};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::eval::Column;
+use crate::interpolate::combine;
 
 /// What a rate-like function does with a window.
 #[derive(Clone, Copy)]
-struct Kind {
+pub(super) struct Kind {
     /// Falling values are resets.
-    counter: bool,
+    pub(super) counter: bool,
     /// The result is divided by the range's length.
-    per_second: bool,
+    pub(super) per_second: bool,
 }
 
 pub(super) fn rate(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
@@ -31,6 +33,24 @@ pub(super) fn delta(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes)
 }
 
 fn extrapolated(kind: Kind, input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    match input.extended {
+        Some(extended) => extended::rate(kind, extended, input, out, notes)?,
+        None => extrapolated_windows(kind, input, out, notes)?,
+    }
+    let name = input.name();
+    let is_counter_name = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+    if kind.counter && !name.is_empty() && !is_counter_name && out.floats.iter().any(|v| !is_stale(*v)) {
+        notes.add(input.at, Remark::PossibleNonCounter(name));
+    }
+    Ok(())
+}
+
+fn extrapolated_windows(
+    kind: Kind,
+    input: &RangeInput<'_>,
+    out: &mut Column,
+    notes: &mut Notes,
+) -> Result<(), EvalError> {
     let resets = if kind.counter { reset_positions(&input.columns.values) } else { Vec::new() };
     let mut resets_seen = 0;
     input.each_window(|window| {
@@ -48,13 +68,7 @@ fn extrapolated(kind: Kind, input: &RangeInput<'_>, out: &mut Column, notes: &mu
         if let Some(result) = float_window(kind, input, &window, &resets[resets_seen..]) {
             out.floats[window.step_idx] = result;
         }
-    })?;
-    let name = input.name();
-    let is_counter_name = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
-    if kind.counter && !name.is_empty() && !is_counter_name && out.floats.iter().any(|v| !is_stale(*v)) {
-        notes.add(input.at, Remark::PossibleNonCounter(name));
-    }
-    Ok(())
+    })
 }
 
 /// Positions whose value is less than the one before.
@@ -156,12 +170,12 @@ fn histogram_increase(
     }
     let mut result = Histogram::clone(last);
     result.reduce_resolution(schema);
-    combine(&mut result, &first, false, input, notes)?;
+    combine(&mut result, &first, false, input.subject(), notes)?;
     if counter {
         let mut previous = &first;
         for point in &points[1..] {
             if point.detect_reset(previous) {
-                combine(&mut result, previous, true, input, notes)?;
+                combine(&mut result, previous, true, input.subject(), notes)?;
             }
             previous = point;
         }
@@ -171,28 +185,6 @@ fn histogram_increase(
     result.reset_hint = ResetHint::Gauge;
     result.compact();
     Some(result)
-}
-
-/// Adds or subtracts, with remarks; `None` when the schemas do not go together.
-fn combine(
-    result: &mut Histogram,
-    other: &Histogram,
-    add: bool,
-    input: &RangeInput<'_>,
-    notes: &mut Notes,
-) -> Option<()> {
-    match if add { result.add(other) } else { result.subtract(other) } {
-        Ok(merged) => {
-            if merged.bounds_reconciled {
-                notes.add(input.at, Remark::CustomBucketsReconciled(if add { "addition" } else { "subtraction" }));
-            }
-            Some(())
-        }
-        Err(HistogramError::IncompatibleSchemas) => {
-            notes.add(input.at, Remark::MixedExponentialCustom(input.name()));
-            None
-        }
-    }
 }
 
 pub(super) fn irate(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
@@ -263,7 +255,7 @@ fn instant_histograms(
     }
     let mut result = newer.clone();
     if !counter || !newer.detect_reset(older) {
-        combine(&mut result, older, false, input, notes)?;
+        combine(&mut result, older, false, input.subject(), notes)?;
     }
     result.reset_hint = ResetHint::Gauge;
     result.compact();

@@ -27,14 +27,11 @@ pub(super) fn end(evaluator: &Evaluator<'_>, _: &Call, _: Grid) -> Scalars {
 }
 
 pub(super) fn range(evaluator: &Evaluator<'_>, _: &Call, _: Grid) -> Scalars {
-    let span = evaluator.span;
-    Ok(ScalarColumn::Constant(span.end.saturating_sub(span.start) as f64 / 1000.0))
+    Ok(ScalarColumn::Constant(evaluator.span.range_ms() as f64 / 1000.0))
 }
 
 pub(super) fn step(evaluator: &Evaluator<'_>, _: &Call, _: Grid) -> Scalars {
-    let span = evaluator.span;
-    let ms = if span.start == span.end { 0 } else { span.step_ms };
-    Ok(ScalarColumn::Constant(ms as f64 / 1000.0))
+    Ok(ScalarColumn::Constant(evaluator.span.step_or_zero_ms() as f64 / 1000.0))
 }
 
 pub(super) fn max_of(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Scalars {
