@@ -228,6 +228,33 @@ fn names_are_dropped_at_once_unless_told_otherwise() {
 }
 
 #[test]
+fn type_and_unit_go_with_the_name_when_told_so() {
+    let gauge = [("__name__", "x_total"), ("__type__", "gauge"), ("__unit__", "s"), ("a", "b")];
+    let store = Memory::default().with(&gauge, 60_000, (0..11).map(f64::from));
+    let run = |query: Query| {
+        let budget = Budget::unlimited();
+        let answer = query.instant(600_000, &Context { store: &store, budget: &budget, lookback_ms: 300_000 }).unwrap();
+        let Value::Vector(vector) = answer.value else { panic!("not a vector") };
+        (vector[0].labels.to_string(), answer.infos)
+    };
+    let info = "PromQL info: metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", \
+                got \"gauge\": \"x_total\" (1:6)";
+    for (text, kept, dropped, infos) in [
+        ("x_total > 1", r#"x_total{__type__="gauge", __unit__="s", a="b"}"#, None, vec![]),
+        ("-x_total", r#"{__type__="gauge", __unit__="s", a="b"}"#, Some(r#"{a="b"}"#), vec![]),
+        ("x_total / x_total", r#"{__type__="gauge", __unit__="s", a="b"}"#, Some(r#"{a="b"}"#), vec![]),
+        ("rate(x_total[5m])", r#"{__type__="gauge", __unit__="s", a="b"}"#, Some(r#"{a="b"}"#), vec![info.to_owned()]),
+        ("sum without (a) (rate(x_total[5m] smoothed))", r#"{__type__="gauge", __unit__="s"}"#, Some("{}"), vec![]),
+    ] {
+        let query = Query::parse(text, &TextLimits::default()).unwrap();
+        assert_eq!(run(query.clone()), (kept.to_owned(), vec![]), "{text}");
+        let (labels, found) = run(query.with_type_and_unit_labels());
+        assert_eq!(labels, dropped.unwrap_or(kept), "{text} with types and units");
+        assert!(infos.is_empty() || infos == found, "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn large_selections_are_folded_in_chunks_with_the_same_result() {
     let mut store = Memory::default();
     for idx in 0..200 {

@@ -34,7 +34,7 @@ pub(crate) struct Stream<'e> {
     stages: Vec<Stage>,
     /// Whether the series lose their metric name.
     pub(crate) drops_name: bool,
-    /// Whether all series have one metric name, so that dropping it makes no two alike.
+    /// Whether what names the series is one and the same for all, so that dropping it makes no two alike.
     one_name: bool,
     /// Whether histograms are told if they reset the one before.
     derives_resets: bool,
@@ -98,7 +98,7 @@ impl<'a> Evaluator<'a> {
 
     fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
         let named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
-        let one_name = selector.matchers.iter().any(named) || self.late_names;
+        let one_name = self.late_names || (!self.naming.type_and_unit && selector.matchers.iter().any(named));
         let derives_resets = selector.derives_resets;
         Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name, derives_resets }
     }
@@ -289,8 +289,16 @@ impl<'a> Evaluator<'a> {
             Source::Range { function, windows, extended, args, at } => {
                 drop_stale(columns);
                 let labels = stream.set.labels(series_idx);
-                let input =
-                    RangeInput { columns, windows: *windows, extended: *extended, args, labels, at: *at, budget };
+                let input = RangeInput {
+                    columns,
+                    windows: *windows,
+                    extended: *extended,
+                    naming: self.naming,
+                    args,
+                    labels,
+                    at: *at,
+                    budget,
+                };
                 (function.kernel)(&input, &mut scratch.column, &mut scratch.notes)?;
             }
         }
