@@ -11,6 +11,7 @@ mod grid;
 mod group;
 mod histogram_sum;
 mod operator;
+mod raw;
 mod select;
 mod smoothed;
 mod stage;

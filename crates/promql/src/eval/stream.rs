@@ -1,10 +1,9 @@
 //! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
 
-use std::sync::Arc;
-
-use model::{Columns, Histogram, Labels, METRIC_NAME, MatchOp, RangeSeries, ResetHint, SeriesSet, Timestamp, is_stale};
+use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
 use rayon::prelude::*;
 
+use super::raw::{cut, derive_resets, drop_stale};
 use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
@@ -338,48 +337,6 @@ impl Stream<'_> {
         let samples = usize::try_from(span_ms / SAMPLE_DISTANCE_MS).unwrap_or(0);
         self.set.len().saturating_mul(samples.max(self.grid.len))
     }
-}
-
-/// Takes staleness markers out: a range holds samples alone.
-pub(crate) fn drop_stale(columns: &mut Columns) {
-    // All of them, without stopping at the first: a loop without a way out is one of wide registers.
-    if columns.values.iter().fold(false, |found, v| found | is_stale(*v)) {
-        let mut keep = columns.values.iter().map(|v| !is_stale(*v));
-        columns.timestamps.retain(|_| keep.next().unwrap_or(false));
-        columns.values.retain(|v| !is_stale(*v));
-    }
-    if columns.histograms.iter().any(|h| is_stale_histogram(h)) {
-        let mut keep = columns.histograms.iter().map(|h| !is_stale_histogram(h));
-        columns.histogram_timestamps.retain(|_| keep.next().unwrap_or(false));
-        columns.histograms.retain(|h| !is_stale_histogram(h));
-    }
-}
-
-/// Says of each histogram that knows nothing of it whether it resets the one before.
-fn derive_resets(histograms: &mut [Arc<Histogram>]) {
-    let mut previous: Option<usize> = None;
-    for idx in 0..histograms.len() {
-        if is_stale_histogram(&histograms[idx]) {
-            continue;
-        }
-        let unknown = histograms[idx].reset_hint == ResetHint::Unknown;
-        if let Some(previous) = previous.filter(|_| unknown) {
-            let is_reset = histograms[idx].detect_reset(&histograms[previous]);
-            let hint = if is_reset { ResetHint::Reset } else { ResetHint::NoReset };
-            Arc::make_mut(&mut histograms[idx]).reset_hint = hint;
-        }
-        previous = Some(idx);
-    }
-}
-
-/// Keeps what was taken in `(start, end]`.
-fn cut<T>(timestamps: &mut Vec<Timestamp>, samples: &mut Vec<T>, start: Timestamp, end: Timestamp) {
-    let after = timestamps.partition_point(|t| *t <= end);
-    timestamps.truncate(after);
-    samples.truncate(after);
-    let before = timestamps.partition_point(|t| *t <= start);
-    timestamps.drain(..before);
-    samples.drain(..before);
 }
 
 /// Marks the steps whose window holds a sample.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{Histogram, ResetHint, Timestamp, is_stale};
 
-use super::extended;
+use super::extended_rate;
 use super::range::{RangeInput, Window};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
@@ -34,7 +34,7 @@ pub(super) fn delta(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes)
 
 fn extrapolated(kind: Kind, input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
     match input.extended {
-        Some(extended) => extended::rate(kind, extended, input, out, notes)?,
+        Some(extended) => extended_rate::rate(kind, extended, input, out, notes)?,
         None => extrapolated_windows(kind, input, out, notes)?,
     }
     if kind.counter && !input.name().is_empty() && out.floats.iter().any(|v| !is_stale(*v)) {
