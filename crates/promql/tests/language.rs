@@ -34,6 +34,10 @@ fn queries_of_real_clients_are_understood() {
         expect!["x[2 * step():range() / 2] offset (step() - 60)"],
     );
     check_print("rate({a=\"b\"}[5m] offset 1m ANCHORED)", expect![[r#"rate({a="b"}[5m] offset 1m anchored)"#]]);
+    check_print(
+        "x offset ((-2) ^ step() - -(1m + range()))",
+        expect!["x offset (((-2) ^ step()) - (-(60 + range())))"],
+    );
     check_print("x @ start() smoothed + smoothed", expect!["x @ start() smoothed + smoothed"]);
     check_print("anchored anchored + on (a) anchored", expect!["anchored anchored + on (a) anchored"]);
     check_print("x offset 1m + 2", expect!["x offset 1m + 2"]);
