@@ -21,11 +21,20 @@ use crate::duration::{parse_duration, parse_limit};
     arg_required_else_help = true
 )]
 pub(crate) struct Cli {
-    /// What to log on standard error: a level, or levels by crate such as `info,tsdb=debug`
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
-    pub(crate) log: String,
+    /// What to log on standard error: a level, or levels by crate such as `info,tsdb=debug` [default: info, and warn
+    /// for the demo]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What to log, if the user did not say: the demo's screen is for its guide.
+    pub(crate) fn log_filter(&self) -> &str {
+        let default = if matches!(self.command, Command::Demo(_)) { "warn" } else { "info" };
+        self.log.as_deref().unwrap_or(default)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    serve::start_log(&cli.log)?;
+    serve::start_log(cli.log_filter())?;
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Projects { command: ProjectsCommand::Create(args) } => projects::create(&args),

@@ -29,9 +29,19 @@ pub struct Entry {
 }
 
 impl Dir {
-    /// Opens `path`, creating it and its parents when they are not there.
+    /// Opens `path`, creating it and its parents, durably, when they are not there.
     pub fn open(path: impl Into<PathBuf>) -> Result<Dir, DiskError> {
         let path = path.into();
+        let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).count();
+        let dir = Dir::create_all(path)?;
+        for parent in dir.path.ancestors().skip(1).take(missing) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Dir { path: parent.to_owned() }.sync()?;
+        }
+        Ok(dir)
+    }
+
+    fn create_all(path: PathBuf) -> Result<Dir, DiskError> {
         fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(&path).map_err(DiskError::at("create", &path))?;
         Ok(Dir { path })
     }
@@ -41,9 +51,9 @@ impl Dir {
         &self.path
     }
 
-    /// Opens the directory `name` inside, creating it when it is not there.
+    /// Opens the directory `name` inside, creating it when it is not there; its name is durable after [`Dir::sync`].
     pub fn sub(&self, name: &str) -> Result<Dir, DiskError> {
-        Dir::open(self.path.join(name))
+        Dir::create_all(self.path.join(name))
     }
 
     /// The names inside, sorted. A name that is not UTF-8 is not ours and is left out.
@@ -52,8 +62,12 @@ impl Dir {
         for entry in fs::read_dir(&self.path).map_err(DiskError::at("list", &self.path))? {
             let entry = entry.map_err(DiskError::at("list", &self.path))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // A file that goes away between the two calls is not there any more: not an error.
-            let Ok(meta) = entry.metadata() else { continue };
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                // A file that goes away between the two calls is not there any more: not an error.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(DiskError::at("stat", &entry.path())(e)),
+            };
             entries.push(Entry { name, is_dir: meta.is_dir(), len: meta.len() });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -146,5 +160,49 @@ impl Dir {
         let path = self.path.join(from);
         #[expect(clippy::disallowed_methods, reason = "this is the one place that publishes")]
         fs::rename(&path, self.path.join(to)).map_err(DiskError::at("rename", &path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Dir) -> Vec<(String, bool, u64)> {
+        let len = |entry: &Entry| if entry.is_dir { 0 } else { entry.len };
+        dir.list().unwrap().iter().map(|entry| (entry.name.clone(), entry.is_dir, len(entry))).collect()
+    }
+
+    #[test]
+    fn directories_are_made_with_their_parents_and_published_whole() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path().join("a/b/c")).unwrap();
+        assert_eq!(names(&dir), []);
+        let sub = dir.sub("x.tmp").unwrap();
+        sub.create("file").unwrap().append(b"12345").unwrap();
+        dir.publish("x.tmp", "x").unwrap();
+        assert_eq!(names(&dir), [("x".to_owned(), true, 0)]);
+        assert_eq!(names(&dir.sub("x").unwrap()), [("file".to_owned(), false, 5)]);
+        assert_eq!(dir.size_bytes().unwrap(), 5);
+        dir.remove("x").unwrap();
+        dir.remove("x").unwrap();
+        assert_eq!(names(&Dir::open(tmp.path().join("a/b/c")).unwrap()), []);
+    }
+
+    #[test]
+    fn a_replaced_file_has_the_new_contents_and_no_companion() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path()).unwrap();
+        // What a crash left of an earlier attempt.
+        dir.create("f.tmp").unwrap().append(b"ha").unwrap();
+        for contents in [&b"old"[..], b"", b"newer"] {
+            dir.replace("f", contents).unwrap();
+            assert_eq!(dir.read("f").unwrap(), contents);
+            assert_eq!(&*dir.map("f").unwrap(), contents);
+            assert_eq!(names(&dir), [("f".to_owned(), false, contents.len() as u64)]);
+        }
+        dir.truncate("f", 3).unwrap();
+        assert_eq!(dir.read("f").unwrap(), b"new");
+        assert!(dir.read("g").unwrap_err().is_not_found());
+        assert_eq!(dir.create("f").unwrap_err().op, "create");
     }
 }

@@ -20,11 +20,16 @@ impl File {
         File { file, path, len: AtomicU64::new(len) }
     }
 
-    /// Adds `bytes` at the end. After an error the file may hold a part of them.
+    /// Adds `bytes` at the end. After an error the file may hold a part of them: see [`File::rewind`].
     pub fn append(&self, bytes: &[u8]) -> Result<(), DiskError> {
         (&self.file).write_all(bytes).map_err(DiskError::at("write", &self.path))?;
         self.len.fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
+    }
+
+    /// Cuts off what an append that failed left behind.
+    pub fn rewind(&self) -> Result<(), DiskError> {
+        self.file.set_len(self.len()).map_err(DiskError::at("truncate", &self.path))
     }
 
     /// Makes everything appended so far durable.
@@ -58,4 +63,26 @@ pub(crate) fn sync_data(file: &fs::File) -> std::io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that syncs")]
 pub(crate) fn sync_all(file: &fs::File) -> std::io::Result<()> {
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use crate::Dir;
+
+    #[test]
+    fn what_a_failed_append_left_is_cut_off_and_the_file_goes_on() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path()).unwrap();
+        let file = dir.create("log").unwrap();
+        file.append(b"first ").unwrap();
+        // Half an append: the bytes are there, and it was never counted.
+        (&file.file).write_all(b"sec").unwrap();
+        file.rewind().unwrap();
+        assert_eq!((dir.read("log").unwrap().as_slice(), file.len()), (&b"first "[..], 6));
+        file.append(b"third").unwrap();
+        file.sync().unwrap();
+        assert_eq!(dir.read("log").unwrap(), b"first third");
+    }
 }

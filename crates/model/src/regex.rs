@@ -1,6 +1,7 @@
 //! The regular expressions of label matchers: anchored, bounded, and taken apart so that storage can look values up.
 
 use std::fmt;
+use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 use regex_syntax::hir::{Hir, HirKind};
@@ -27,9 +28,11 @@ pub enum PatternError {
     Invalid(String),
 }
 
-/// A compiled pattern that must match a whole value.
+/// A compiled pattern that must match a whole value; cheap to clone, and clones share the automaton's memory.
 #[derive(Clone)]
-pub struct Pattern {
+pub struct Pattern(Arc<Compiled>);
+
+struct Compiled {
     regex: Regex,
     literals: Option<Vec<String>>,
     prefix: String,
@@ -62,41 +65,42 @@ impl Pattern {
         let literals = literals(&hir);
         let prefix = prefix(&hir);
         let matches_all = is_dot_star(&hir);
-        Ok(Pattern { regex, literals, prefix, matches_all })
+        Ok(Pattern(Arc::new(Compiled { regex, literals, prefix, matches_all })))
     }
 
     /// Whether the whole of `value` matches.
     pub fn matches(&self, value: &str) -> bool {
-        if self.matches_all {
+        let Compiled { regex, literals, prefix, matches_all } = &*self.0;
+        if *matches_all {
             return true;
         }
-        match &self.literals {
+        match literals {
             Some(literals) if literals.len() <= 16 => literals.iter().any(|l| l == value),
-            _ => value.starts_with(self.prefix.as_str()) && self.regex.is_match(value),
+            _ => value.starts_with(prefix.as_str()) && regex.is_match(value),
         }
     }
 
     /// The values that match, if they are few and known: `a|b|c`.
     pub fn literals(&self) -> Option<&[String]> {
-        self.literals.as_deref()
+        self.0.literals.as_deref()
     }
 
     /// What every match starts with; may be empty.
     pub fn prefix(&self) -> &str {
-        &self.prefix
+        &self.0.prefix
     }
 
     /// Whether every value matches, the empty one included: `.*`.
     pub fn matches_all(&self) -> bool {
-        self.matches_all
+        self.0.matches_all
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pattern")
-            .field("literals", &self.literals)
-            .field("prefix", &self.prefix)
+            .field("literals", &self.0.literals)
+            .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
     }
 }

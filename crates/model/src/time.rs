@@ -45,8 +45,9 @@ impl BlockRange {
     ///
     /// Near the ends of `i64` the range is clamped rather than wrapped.
     pub fn around(t: Timestamp, width_ms: i64) -> BlockRange {
-        let start = t.div_euclid(width_ms).saturating_mul(width_ms);
-        BlockRange { start, end: start.saturating_add(width_ms) }
+        let number = t.div_euclid(width_ms);
+        let end = number.saturating_add(1).saturating_mul(width_ms);
+        BlockRange { start: number.saturating_mul(width_ms), end }
     }
 
     /// The same timestamps as a closed range.
@@ -59,5 +60,22 @@ impl BlockRange {
     #[inline]
     pub fn contains(self, t: Timestamp) -> bool {
         self.start <= t && t < self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_around_any_time_hold_it_and_do_not_overlap() {
+        for t in [i64::MIN, i64::MIN + 1, -101, -100, -1, 0, 99, 100, i64::MAX - 1] {
+            let range = BlockRange::around(t, 100);
+            assert!(range.contains(t), "{t}: {range:?}");
+            if range.end != i64::MAX {
+                assert_eq!(BlockRange::around(range.end, 100).start, range.end, "{t}");
+            }
+        }
+        assert_eq!(BlockRange::around(-1, 100), BlockRange { start: -100, end: 0 });
     }
 }

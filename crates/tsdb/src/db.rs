@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use disk::{Dir, Lock};
-use model::{Scope, Timestamp};
+use model::{BlockRange, Scope, Timestamp};
 use parking_lot::Mutex;
 
 use crate::block::{Block, BlockMeta, CREATION_SUFFIX};
@@ -52,7 +52,7 @@ impl Db {
     pub fn open(dir: Dir, options: Options) -> Result<Db, TsdbError> {
         let lock = dir.lock("lock")?;
         let (blocks, unreadable) = open_blocks(&dir, &options)?;
-        let covers = WalCovers(blocks.iter().filter_map(|block| block.meta().wal_cover()).collect());
+        let covers = WalCovers::new(&blocks, unreadable.is_empty());
         let maxt = blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN);
         let (head, replayed) = Head::restore(dir.sub(WAL_DIR)?, options.clone(), &covers, maxt)?;
         dir.sync()?;
@@ -87,10 +87,12 @@ impl Db {
     /// Does what is due at `now`: writes finished block ranges, removes blocks past retention. Cheap when nothing is.
     pub fn maintain(&self, now: Timestamp) -> Result<(), TsdbError> {
         let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
+        // Whatever becomes of it: a flush that fails on a full disk needs the room.
+        let removed = self.remove_expired(now);
         if let Some(before) = self.due() {
             self.flush_before(before)?;
         }
-        self.remove_expired(now)
+        removed
     }
 
     /// Writes everything in the head to blocks, finished ranges or not.
@@ -127,7 +129,7 @@ impl Db {
     /// Up to where the head should be flushed now.
     fn due(&self) -> Option<Timestamp> {
         let range = self.head.range()?;
-        let before = range.maxt.saturating_sub(GRACE_MS).div_euclid(BLOCK_MS) * BLOCK_MS;
+        let before = BlockRange::around(range.maxt.saturating_sub(GRACE_MS), BLOCK_MS).start;
         if before <= range.mint {
             return None;
         }
@@ -168,7 +170,7 @@ impl Db {
     fn swap_blocks(&self, change: impl FnOnce(&mut Vec<Arc<Block>>)) {
         let mut blocks = self.blocks().to_vec();
         change(&mut blocks);
-        blocks.sort_by_key(|block| (block.range(), block.meta().ulid));
+        sort(&mut blocks);
         self.blocks.store(Arc::new(blocks));
     }
 }
@@ -191,6 +193,12 @@ fn open_blocks(dir: &Dir, options: &Options) -> Result<(Vec<Arc<Block>>, Vec<Unr
             }
         }
     }
-    blocks.sort_by_key(|block| (block.range(), block.meta().ulid));
+    sort(&mut blocks);
     Ok((blocks, unreadable))
+}
+
+/// By time; of blocks that start together the one that was written first is first.
+fn sort(blocks: &mut [Arc<Block>]) {
+    let segment = |block: &Block| block.meta().wal_cover().map(|cover| cover.segment);
+    blocks.sort_by_key(|block| (block.range().start, segment(block), block.range().end, block.meta().ulid));
 }

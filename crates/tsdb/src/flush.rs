@@ -19,9 +19,9 @@ const SAMPLES_PER_CHUNK: usize = 120;
 
 /// Writes the head's samples before `before` to blocks, calls `publish` with each, and lets the head forget them.
 ///
-/// Order, so that a crash at any point loses nothing: the log is cut; each block is durable before the head forgets;
-/// the last block says which samples of the log it and its siblings cover; then a checkpoint, then the segments go.
-/// A crash between two blocks replays samples that are in a block already: equal duplicates, merged when read.
+/// Order, so that a crash at any point loses nothing: the log is cut; the blocks are written, the oldest first, and each
+/// is durable before the head forgets; each says which samples of the log it and those before it cover; then a
+/// checkpoint, then the segments go.
 pub(crate) fn flush_head(
     dir: &Dir,
     head: &Head,
@@ -36,42 +36,52 @@ pub(crate) fn flush_head(
         series.block_starts(before, BLOCK_MS, &mut starts);
     }
     let newest = head.maxt().unwrap_or(Timestamp::MIN);
-    let last = starts.last().copied();
+    let flush = Flush { dir, series: &series, covered, before, newest };
     for start in starts {
-        let mut range = BlockRange::around(start, BLOCK_MS);
-        // A block must not claim times that have not been: it would move the store's newest time ahead.
-        range.end = range.end.min(newest.saturating_add(1));
-        let wal_cover = (Some(start) == last).then_some(WalCover { segment: covered, before });
-        flush_range(dir, &series, range, before, wal_cover, publish)?;
+        flush.write_range(BlockRange::around(start, BLOCK_MS), publish)?;
     }
     head.retire_series(newest.saturating_sub(GRACE_MS));
     truncate_log(head, covered, before)
 }
 
-fn flush_range(
-    dir: &Dir,
-    series: &[Arc<Series>],
-    range: BlockRange,
+/// One flush: from which series, and how far.
+struct Flush<'a> {
+    dir: &'a Dir,
+    series: &'a [Arc<Series>],
+    /// The last segment of the log whose samples the head had when the flush began.
+    covered: u64,
     before: Timestamp,
-    wal_cover: Option<WalCover>,
-    publish: &mut dyn FnMut(&BlockMeta) -> Result<(), TsdbError>,
-) -> Result<(), TsdbError> {
-    let closed = range.closed();
-    let taken = TimeRange { maxt: closed.maxt.min(before.saturating_sub(1)), ..closed };
-    let snapshots: Vec<(&Arc<Series>, Snapshot)> =
-        series.iter().map(|s| (s, s.snapshot(taken))).filter(|(_, snapshot)| !snapshot.is_empty()).collect();
-    let ulid = new_ulid(range)?;
-    let spec = BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover };
-    let chunks = snapshots
-        .iter()
-        .map(|(series, snapshot)| Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) }));
-    let meta = write_block(dir, spec, chunks)?;
-    publish(&meta)?;
-    for (series, snapshot) in &snapshots {
-        series.forget(snapshot);
+    /// The store's newest sample when the flush began.
+    newest: Timestamp,
+}
+
+impl Flush<'_> {
+    fn write_range(
+        &self,
+        mut range: BlockRange,
+        publish: &mut dyn FnMut(&BlockMeta) -> Result<(), TsdbError>,
+    ) -> Result<(), TsdbError> {
+        let taken = TimeRange { mint: range.start, maxt: range.closed().maxt.min(self.before.saturating_sub(1)) };
+        let snapshots: Vec<(&Arc<Series>, Snapshot)> =
+            self.series.iter().map(|s| (s, s.snapshot(taken))).filter(|(_, snapshot)| !snapshot.is_empty()).collect();
+        // A block must not claim times that have not been: it would move the store's newest time ahead. Samples may
+        // have come since the flush began.
+        let newest = snapshots.iter().filter_map(|(_, snapshot)| snapshot.maxt()).fold(self.newest, Timestamp::max);
+        range.end = range.end.min(newest.saturating_add(1));
+        let ulid = new_ulid(range)?;
+        let wal_cover = Some(WalCover { segment: self.covered, before: range.end.min(self.before) });
+        let spec = BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover };
+        let chunks = snapshots.iter().map(|(series, snapshot)| {
+            Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) })
+        });
+        let meta = write_block(self.dir, spec, chunks)?;
+        publish(&meta)?;
+        for (series, snapshot) in &snapshots {
+            series.forget(snapshot);
+        }
+        tracing::info!(block = %ulid, start = range.start, series = snapshots.len(), "head range written to a block");
+        Ok(())
     }
-    tracing::info!(block = %ulid, start = range.start, series = snapshots.len(), "head range written to a block");
-    Ok(())
 }
 
 /// A fresh name for a block. Its time part is the end of the block's range: the store knows no clock.
@@ -120,4 +130,102 @@ fn truncate_log(head: &Head, covered: u64, before: Timestamp) -> Result<(), Tsdb
     wal::write_checkpoint(head.log().dir(), number, record.into_iter())?;
     head.log().remove_through(number)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::{Budget, Labels, Sample};
+
+    use super::*;
+    use crate::block::Block;
+    use crate::head::{Appender, SeriesKey, WalCovers};
+    use crate::options::Options;
+
+    /// 2026-01-01, a block boundary.
+    const START: i64 = 1_767_225_600_000;
+    const MINUTE_MS: i64 = 60_000;
+
+    fn add(head: &Head, series: u128, minutes: &[i64]) {
+        let mut appender = Appender::new(head);
+        let labels = Labels::from_pairs([("__name__", "m"), ("i", series.to_string().as_str())]);
+        let handle = appender.series(SeriesKey(series), &labels);
+        for minute in minutes {
+            appender.sample(&handle, Sample { t: START + minute * MINUTE_MS, v: 1.0 });
+        }
+        let report = appender.commit(START + 1000 * MINUTE_MS).unwrap();
+        assert_eq!(report.written, minutes.len() as u64);
+    }
+
+    /// How often each sample is in `blocks` and the head, by its series and its minute.
+    fn found(dir: &Dir, head: &Head, blocks: &[Ulid]) -> BTreeMap<(String, i64), usize> {
+        let (mut all, mut columns) = (Vec::new(), Columns::default());
+        let name = |labels: &Labels| labels.get("i").unwrap().to_owned();
+        for ulid in blocks {
+            let block = Block::open(dir, &ulid.to_string(), 0).unwrap();
+            for series in block.select(&[], TimeRange::ALL, &Budget::unlimited()).unwrap() {
+                columns.clear();
+                for chunk in &series.chunks {
+                    xor::decode(block.chunk(chunk).unwrap().1, TimeRange::ALL, &mut columns).unwrap();
+                }
+                all.extend(columns.timestamps.iter().map(|t| (name(&series.labels), *t)));
+            }
+        }
+        for series in head.all_series() {
+            let snapshot = series.snapshot(TimeRange::ALL);
+            columns.clear();
+            snapshot.chunks.iter().for_each(|c| xor::decode(&c.bytes, TimeRange::ALL, &mut columns).unwrap());
+            let late = snapshot.late.iter().map(|s| s.t);
+            all.extend(columns.timestamps.iter().copied().chain(late).map(|t| (name(&series.labels), t)));
+        }
+        let mut counts = BTreeMap::new();
+        for (series, t) in all {
+            *counts.entry((series, (t - START) / MINUTE_MS)).or_default() += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn samples_that_come_during_a_flush_stay() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path()).unwrap();
+        let restore = || {
+            let wal = dir.sub("wal").unwrap();
+            Head::restore(wal, Options::default(), &WalCovers::default(), Timestamp::MIN).unwrap().0
+        };
+        let head = restore();
+        add(&head, 1, &[10, 130, 250]);
+        add(&head, 2, &[5]);
+        add(&head, 3, &[131, 12]);
+        let mut blocks = Vec::new();
+        flush_head(&dir, &head, Timestamp::MAX, &mut |meta| {
+            if blocks.is_empty() {
+                // Before the second block is written: newer than all, older than the second block to a series that
+                // has nothing any more, late, and in the block that is being finished.
+                add(&head, 1, &[260, 245, 11]);
+                add(&head, 2, &[6, 132, 251]);
+                add(&head, 3, &[7, 133]);
+            }
+            blocks.push(meta.ulid);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(blocks.len(), 3);
+        let expected =
+            [("1", vec![10, 11, 130, 245, 250, 260]), ("2", vec![5, 6, 132, 251]), ("3", vec![7, 12, 131, 133])];
+        let expected: BTreeMap<(String, i64), usize> = expected
+            .into_iter()
+            .flat_map(|(series, minutes)| minutes.into_iter().map(|m| ((series.to_owned(), m), 1)))
+            .collect();
+        assert_eq!(found(&dir, &head, &blocks), expected);
+        flush_head(&dir, &head, Timestamp::MAX, &mut |meta| {
+            blocks.push(meta.ulid);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found(&dir, &head, &blocks), expected);
+        drop(head);
+        assert_eq!(found(&dir, &restore(), &blocks), expected);
+    }
 }

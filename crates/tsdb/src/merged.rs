@@ -37,9 +37,20 @@ enum Place {
     Head(ChunkBytes),
 }
 
+impl ChunkAt {
+    /// Earlier parts win where times are equal: blocks in their order, then the head.
+    fn part(&self) -> u32 {
+        match self.place {
+            Place::Block(idx, _) => idx,
+            Place::Head(_) => u32::MAX,
+        }
+    }
+}
+
 impl MergedSeries {
-    pub(crate) fn new(labels: Labels) -> MergedSeries {
-        MergedSeries { labels, chunks: Vec::new(), late: Vec::new() }
+    /// A series with room for `chunks` chunks.
+    pub(crate) fn new(labels: Labels, chunks: usize) -> MergedSeries {
+        MergedSeries { labels, chunks: Vec::with_capacity(chunks), late: Vec::new() }
     }
 
     /// Adds a block's chunks inside `range`. Blocks come before the head: at equal times the earlier part wins.
@@ -62,8 +73,7 @@ impl MergedSet {
     /// Finishes a selection: sorts the series by labels and their chunks by time.
     pub(crate) fn new(range: TimeRange, blocks: Vec<Arc<Block>>, mut series: Vec<MergedSeries>) -> MergedSet {
         for series in &mut series {
-            // Stable: among chunks that start together the earlier part stays first.
-            series.chunks.sort_by_key(|chunk| chunk.range.mint);
+            series.chunks.sort_unstable_by_key(|chunk| (chunk.range.mint, chunk.part()));
         }
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         MergedSet { range, blocks, series }
@@ -88,7 +98,9 @@ impl MergedSet {
     fn decode_overlapping(&self, chunks: &[ChunkAt], late: &[Sample], into: &mut Columns) -> Result<(), StorageError> {
         let mut run: Vec<(Timestamp, f64)> = Vec::new();
         let mut one = Columns::default();
-        for chunk in chunks {
+        let mut by_part: Vec<&ChunkAt> = chunks.iter().collect();
+        by_part.sort_by_key(|chunk| chunk.part());
+        for chunk in by_part {
             one.clear();
             self.decode(chunk, &mut one)?;
             run.extend(one.timestamps.iter().copied().zip(one.values.iter().copied()));

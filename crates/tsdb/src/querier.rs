@@ -18,6 +18,8 @@ use crate::select;
 const SERIES_BYTES: usize = 512;
 
 /// Reads one scope of a store.
+///
+/// Always the head first: what a flush moves to a block meanwhile is then seen twice, and merged, never missed.
 pub struct Querier<'a> {
     db: &'a Db,
     scope: Scope,
@@ -41,9 +43,6 @@ impl<'a> Querier<'a> {
     ) -> Result<Vec<String>, StorageError> {
         let (mut names, most) = (BTreeSet::new(), most(limit));
         for matchers in self.scoped_sets(sets) {
-            for block in self.blocks(range) {
-                names.extend(block.label_names(&matchers, most, budget).map_err(storage)?);
-            }
             if self.head_overlaps(range) {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
@@ -55,6 +54,9 @@ impl<'a> Querier<'a> {
                     }
                     Ok(())
                 })?;
+            }
+            for block in self.blocks(range) {
+                names.extend(block.label_names(&matchers, most, budget).map_err(storage)?);
             }
         }
         Ok(names.into_iter().take(most).collect())
@@ -74,9 +76,6 @@ impl<'a> Querier<'a> {
     ) -> Result<Vec<String>, StorageError> {
         let (mut values, most) = (BTreeSet::new(), most(limit));
         for matchers in self.scoped_sets(sets) {
-            for block in self.blocks(range) {
-                values.extend(block.label_values(name, &matchers, most, budget).map_err(storage)?);
-            }
             if self.head_overlaps(range) {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
@@ -90,6 +89,9 @@ impl<'a> Querier<'a> {
                     }
                     Ok(())
                 })?;
+            }
+            for block in self.blocks(range) {
+                values.extend(block.label_values(name, &matchers, most, budget).map_err(storage)?);
             }
         }
         Ok(values.into_iter().take(most).collect())
@@ -161,16 +163,17 @@ impl<'a> Querier<'a> {
 impl Queryable for Querier<'_> {
     fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError> {
         let matchers = self.scoped(matchers);
-        // The head first: what a flush moves to a block meanwhile is then seen twice, and merged, never missed.
         let mut head: Vec<(Labels, crate::head::Snapshot)> = Vec::new();
         for series in self.select_head(&matchers, budget)? {
             let snapshot = series.snapshot(range);
             if !snapshot.is_empty() {
-                budget.charge(SERIES_BYTES)?;
+                budget.charge(SERIES_BYTES + size_of_val(snapshot.late.as_slice()))?;
                 head.push((series.labels.clone(), snapshot));
             }
         }
         let blocks = self.blocks(range);
+        // A two-hour block of 15 s samples has four chunks of a series.
+        let chunks = 4 * (blocks.len() + 1);
         let mut places: HashMap<Labels, usize, ahash::RandomState> = HashMap::default();
         let mut merged: Vec<MergedSeries> = Vec::new();
         let mut place = |labels: &Labels, merged: &mut Vec<MergedSeries>| -> Result<usize, StorageError> {
@@ -179,7 +182,7 @@ impl Queryable for Querier<'_> {
             }
             budget.charge(SERIES_BYTES)?;
             places.insert(labels.clone(), merged.len());
-            merged.push(MergedSeries::new(labels.clone()));
+            merged.push(MergedSeries::new(labels.clone(), chunks));
             Ok(merged.len() - 1)
         };
         for (block_idx, block) in (0u32..).zip(&blocks) {

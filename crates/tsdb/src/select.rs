@@ -14,8 +14,8 @@ pub(crate) trait LabelIndex {
     /// The series with `name="value"`.
     fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, Self::Error>;
 
-    /// How many series have `name="value"`; cheaper than the set of them.
-    fn count(&self, name: &str, value: &str) -> Result<u64, Self::Error>;
+    /// About how many series have `name="value"`, `None` for none; cheaper than the set of them.
+    fn count(&self, name: &str, value: &str) -> Result<Option<u64>, Self::Error>;
 
     /// Keeps in `set` the series with `name="value"`. Cost: follows the smaller of the two sets.
     fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), Self::Error>;
@@ -69,13 +69,13 @@ pub(crate) fn select<I: LabelIndex>(
 fn equalities<I: LabelIndex>(index: &I, matchers: &[&Matcher]) -> Result<Option<RoaringBitmap>, I::Error> {
     let mut sized = Vec::with_capacity(matchers.len());
     for matcher in matchers {
-        sized.push((index.count(matcher.name(), matcher.value())?, *matcher));
+        match index.count(matcher.name(), matcher.value())? {
+            Some(count) => sized.push((count, *matcher)),
+            None => return Ok(Some(RoaringBitmap::new())),
+        }
     }
     sized.sort_by_key(|(count, _)| *count);
-    let Some(((count, smallest), others)) = sized.split_first() else { return Ok(None) };
-    if *count == 0 {
-        return Ok(Some(RoaringBitmap::new()));
-    }
+    let Some(((_, smallest), others)) = sized.split_first() else { return Ok(None) };
     let mut set = index.postings(smallest.name(), smallest.value())?;
     for (_, matcher) in others {
         index.narrow(&mut set, matcher.name(), matcher.value())?;

@@ -85,7 +85,8 @@ pub struct BlockDesc {
     pub max_time: Timestamp,
 }
 
-/// Which samples of the log are in this block and its older siblings: those before a time, in segments up to a number.
+/// Which samples of the log are in this block and those written before it: those before a time, in segments up to a
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalCover {
     /// The last segment of the log that is covered.
@@ -134,7 +135,7 @@ impl BlockMeta {
         BlockRange { start: self.min_time, end: self.max_time }
     }
 
-    /// How far the block and its older siblings cover the log, if it says so.
+    /// How far the block and those written before it cover the log, if it says so.
     pub fn wal_cover(&self) -> Option<WalCover> {
         self.promenade
     }

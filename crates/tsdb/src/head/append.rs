@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use model::{Labels, Metadata, ProjectId, Sample, Timestamp};
 
 use super::series::{Admission, Series};
-use super::{Commit, Head, SENDERS_PER_SERIES_MAX};
+use super::{Commit, Head, HeadIndex, SENDERS_PER_SERIES_MAX};
 use crate::error::{AppendError, Rejection};
 use crate::options::BLOCK_MS;
 use crate::wal::{FamilyMetadata, SampleRecord};
@@ -126,7 +126,8 @@ struct Bounds {
 
 impl Bounds {
     fn new(head: &Head, now: Timestamp) -> Bounds {
-        let latest = now.saturating_add(head.options.future_ms);
+        // A block ends before the time it names as its end, so the last possible one fits into none.
+        let latest = now.saturating_add(head.options.future_ms).min(Timestamp::MAX - 1);
         Bounds { latest, window_ms: head.options.out_of_order_window_ms }
     }
 }
@@ -140,8 +141,8 @@ impl Commit {
 
 impl Head {
     fn remember(&self, key: SeriesKey, series: &Arc<Series>) {
-        let series_max = self.next_id.load(Relaxed).saturating_add(1024);
-        if self.senders.len() as u64 > series_max.saturating_mul(SENDERS_PER_SERIES_MAX as u64) {
+        let series_max = self.with_index(HeadIndex::len).saturating_add(1024);
+        if self.senders.len() > series_max.saturating_mul(SENDERS_PER_SERIES_MAX) {
             self.senders.clear();
         }
         self.senders.insert(key.0, series.clone());

@@ -146,8 +146,8 @@ impl LabelIndex for HeadIndex {
         Ok(self.pair(name, value).cloned().unwrap_or_default())
     }
 
-    fn count(&self, name: &str, value: &str) -> Result<u64, Interrupt> {
-        Ok(self.pair(name, value).map_or(0, RoaringBitmap::len))
+    fn count(&self, name: &str, value: &str) -> Result<Option<u64>, Interrupt> {
+        Ok(self.pair(name, value).map(RoaringBitmap::len))
     }
 
     fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), Interrupt> {

@@ -82,6 +82,16 @@ impl Snapshot {
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty() && self.late.is_empty()
     }
+
+    /// The newest timestamp in it.
+    pub(crate) fn maxt(&self) -> Option<Timestamp> {
+        let in_order = self.chunks.last().map(|chunk| chunk.range.maxt);
+        in_order.max(self.late.last().map(|s| s.t))
+    }
+
+    fn range_of_chunks(&self) -> Option<TimeRange> {
+        Some(TimeRange { mint: self.chunks.first()?.range.mint, maxt: self.chunks.last()?.range.maxt })
+    }
 }
 
 impl Series {
@@ -92,11 +102,16 @@ impl Series {
     /// Notes that log segment `segment` describes the series; only the one commit calls it. Returns whether it did not
     /// before.
     pub(crate) fn mark_logged(&self, segment: u64) -> bool {
-        let news = self.logged_in.load(Relaxed) != segment + 1;
+        let news = !self.is_logged(segment);
         if news {
             self.logged_in.store(segment + 1, Relaxed);
         }
         news
+    }
+
+    /// Whether log segment `segment` is the last one that describes the series.
+    pub(crate) fn is_logged(&self, segment: u64) -> bool {
+        self.logged_in.load(Relaxed) == segment + 1
     }
 
     /// Adds a sample by the rules of the head: in order, late, or refused.
@@ -118,9 +133,9 @@ impl Series {
     /// What the series has inside `range`.
     pub(crate) fn snapshot(&self, range: TimeRange) -> Snapshot {
         let samples = self.samples.lock();
-        let open = samples.open.as_ref().map(OpenChunk::bytes);
+        let open = samples.open.as_ref().filter(|open| open.range().overlaps(range)).map(OpenChunk::bytes);
         let sealed = samples.sealed.iter().filter(|chunk| chunk.range.overlaps(range)).cloned();
-        let chunks = sealed.chain(open.filter(|chunk| chunk.range.overlaps(range))).collect();
+        let chunks = sealed.chain(open).collect();
         let from = samples.late.partition_point(|s| s.t < range.mint);
         let to = samples.late.partition_point(|s| s.t <= range.maxt).max(from);
         Snapshot { chunks, late: samples.late[from..to].to_vec() }
@@ -137,10 +152,12 @@ impl Series {
     /// Forgets what `taken` has: it is in a block now. Samples that came after the snapshot stay.
     pub(crate) fn forget(&self, taken: &Snapshot) {
         let mut samples = self.samples.lock();
-        if let Some(last) = taken.chunks.last().map(|chunk| chunk.range.maxt) {
-            // A chunk of the snapshot may have grown, and even been sealed, since.
-            samples.sealed = std::mem::take(&mut samples.sealed).into_iter().filter_map(|c| c.after(last)).collect();
-            samples.open = samples.open.take().and_then(|open| open.after(last));
+        if let Some(range) = taken.range_of_chunks() {
+            // A chunk of the snapshot may have grown, and even been sealed, since. A chunk before those of the snapshot
+            // came after it, to a series that was empty.
+            let sealed = std::mem::take(&mut samples.sealed);
+            samples.sealed = sealed.into_iter().filter_map(|chunk| chunk.without(range)).collect();
+            samples.open = samples.open.take().and_then(|open| open.without(range));
         }
         if !taken.late.is_empty() {
             samples.late.retain(|s| taken.late.binary_search_by_key(&s.t, |taken| taken.t).is_err());
@@ -243,12 +260,12 @@ impl HeadSamples {
 }
 
 impl ChunkBytes {
-    /// The chunk without its samples up to `last`.
-    fn after(self, last: Timestamp) -> Option<ChunkBytes> {
-        if last < self.range.mint {
+    /// The chunk without its samples inside `taken`, which are its first ones, or none.
+    fn without(self, taken: TimeRange) -> Option<ChunkBytes> {
+        if !self.range.overlaps(taken) {
             return Some(self);
         }
-        let (mint, xor) = rest_after(&self.bytes, last)?;
+        let (mint, xor) = rest_after(&self.bytes, taken.maxt)?;
         Some(ChunkBytes { range: TimeRange { mint, ..self.range }, bytes: xor.bytes().into() })
     }
 }
@@ -266,12 +283,12 @@ fn rest_after(chunk: &[u8], last: Timestamp) -> Option<(Timestamp, XorAppender)>
 }
 
 impl OpenChunk {
-    /// The chunk without its samples up to `last`.
-    fn after(self, last: Timestamp) -> Option<OpenChunk> {
-        if last < self.mint {
+    /// The chunk without its samples inside `taken`, which are its first ones, or none.
+    fn without(self, taken: TimeRange) -> Option<OpenChunk> {
+        if !self.range().overlaps(taken) {
             return Some(self);
         }
-        let (mint, xor) = rest_after(self.xor.bytes(), last)?;
+        let (mint, xor) = rest_after(self.xor.bytes(), taken.maxt)?;
         Some(OpenChunk { mint, range_end: self.range_end, xor })
     }
 

@@ -80,6 +80,12 @@ pub(super) fn section(file: &BlockFile, offset: u64) -> Result<(u64, &[u8]), Blo
     Ok((offset + LEN_BYTES as u64, content))
 }
 
+/// How many references the postings at `offset` claim to have. Not verified: whoever reads them verifies them.
+pub(super) fn postings_count(file: &BlockFile, offset: u64) -> u64 {
+    let count = file.tail(offset).get(LEN_BYTES..).and_then(split_u32);
+    count.map_or(0, |(count, _)| count.into())
+}
+
 fn split_section(bytes: &[u8]) -> Option<(&[u8], u32)> {
     let (len, rest) = split_u32(bytes)?;
     let (content, rest) = rest.split_at_checked(len as usize)?;

@@ -106,11 +106,8 @@ impl LabelIndex for Index {
         self.pair(name, value)?.map_or_else(|| Ok(RoaringBitmap::new()), |offset| self.bitmap(offset))
     }
 
-    fn count(&self, name: &str, value: &str) -> Result<u64, BlockError> {
-        Ok(match self.pair(name, value)? {
-            Some(offset) => self.refs(offset)?.len() as u64,
-            None => 0,
-        })
+    fn count(&self, name: &str, value: &str) -> Result<Option<u64>, BlockError> {
+        Ok(self.pair(name, value)?.map(|offset| layout::postings_count(&self.file, offset)))
     }
 
     fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), BlockError> {

@@ -11,6 +11,10 @@ pub(crate) fn write_checkpoint<'r>(
     number: u64,
     records: impl Iterator<Item = &'r [u8]>,
 ) -> Result<(), DiskError> {
+    if dir.list()?.iter().any(|entry| entry.name == names::checkpoint(number)) {
+        // Written before, by a call that failed afterwards.
+        return Ok(());
+    }
     dir.remove(names::CHECKPOINT_TMP)?;
     let tmp = dir.sub(names::CHECKPOINT_TMP)?;
     let file = tmp.create(&names::segment(0))?;

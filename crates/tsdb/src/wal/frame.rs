@@ -59,6 +59,13 @@ pub(super) fn push_record(out: &mut Vec<u8>, mut offset: u64, mut record: &[u8])
 pub(super) enum Found<'a> {
     /// An intact record, decompressed.
     Record(&'a [u8]),
+    /// A record that starts at this offset, intact by its checksum, whose compression cannot be undone.
+    Unreadable {
+        /// Where it begins.
+        offset: u64,
+        /// Why it cannot be read.
+        what: &'static str,
+    },
     /// Bytes that are no record: from this offset to the next page, or to the end of the segment.
     Damage {
         /// Where the damage begins: the end of the last intact record before it.
@@ -88,10 +95,10 @@ impl<'a> SegmentReader<'a> {
         match self.assemble() {
             Ok(None) => None,
             Ok(Some(flags)) => {
-                self.intact = self.pos;
+                let start = std::mem::replace(&mut self.intact, self.pos);
                 match decompress(flags, &mut self.record) {
                     Ok(()) => Some(Found::Record(&self.record)),
-                    Err(what) => Some(Found::Damage { offset: self.intact as u64, what }),
+                    Err(what) => Some(Found::Unreadable { offset: start as u64, what }),
                 }
             }
             Err(what) => {
@@ -118,6 +125,10 @@ impl<'a> SegmentReader<'a> {
             if kind == PAGE_END {
                 if page.iter().any(|b| *b != 0) {
                     return Err("bytes after the end of a page");
+                }
+                // The last page of a segment may end early, another one only when no fragment fits.
+                if page.len() > HEADER_BYTES && page.len() < rest.len() {
+                    return Err("zeros instead of records");
                 }
                 self.pos += page.len();
                 continue;
@@ -186,7 +197,7 @@ mod tests {
         while let Some(next) = reader.next() {
             match next {
                 Found::Record(record) => found.push(record.to_vec()),
-                Found::Damage { .. } => damages += 1,
+                Found::Unreadable { .. } | Found::Damage { .. } => damages += 1,
             }
         }
         (found, damages)

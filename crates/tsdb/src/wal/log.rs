@@ -33,10 +33,10 @@ struct Tail {
     closed: Vec<(u64, Timestamp)>,
     /// Bytes appended since the start, over all segments: the position that syncs are counted by.
     appended: u64,
-    /// The last append failed, so the segment may end in half a record and must not be continued.
+    /// The last append failed and left half a record behind, so the segment must not be continued.
     torn: bool,
-    /// The records of the append that failed: the head has their samples already, so they go first into the next
-    /// segment, before anything that might be acknowledged because of them.
+    /// The records of the append that failed: the head has their samples already, so they go first into the log,
+    /// before anything that might be acknowledged because of them.
     unlogged: Option<Unlogged>,
     frames: Vec<u8>,
 }
@@ -130,14 +130,17 @@ impl Log {
         }
         // A waiter must not find its bytes in a file that the next sync no longer covers.
         self.sync_file(&tail.file, tail.appended)?;
-        let number = tail.number + 1;
+        // A torn segment without a record begins anew: however often a full disk fails, it makes no more segments.
+        let number = tail.number + u64::from(!tail.file.is_empty());
         let name = names::segment(number);
         let file = self.dir.remove(&name).and_then(|()| self.dir.create(&name)).and_then(|file| {
             self.dir.sync()?;
             Ok(file)
         })?;
-        let closed = (tail.number, tail.maxt);
-        tail.closed.push(closed);
+        if tail.number < number {
+            let closed = (tail.number, tail.maxt);
+            tail.closed.push(closed);
+        }
         (tail.file, tail.number, tail.maxt, tail.torn) = (Arc::new(file), number, Timestamp::MIN, false);
         Ok(number)
     }
@@ -175,8 +178,7 @@ impl Log {
         self.tail.lock().appended
     }
 
-    /// Forgets the closed segments up to `number` whose samples are all older than `before`, as long as they are the
-    /// oldest. Returns the last of them, to be passed to [`Log::remove_through`] once a checkpoint replaces them.
+    /// The last of the oldest closed segments, up to `number`, whose samples are all older than `before`: to be passed to [`Log::remove_through`] once a checkpoint replaces them.
     pub(crate) fn obsolete(&self, number: u64, before: Timestamp) -> Option<u64> {
         let tail = self.tail.lock();
         let obsolete = tail.closed.iter().take_while(|(n, maxt)| *n <= number && *maxt < before);
@@ -194,6 +196,13 @@ impl Log {
             self.dir.remove(&names::segment(n))?;
         }
         self.dir.sync()
+    }
+
+    /// Lets the closed segments go together or not at all, for a log whose segments lean on each other.
+    pub(crate) fn join_closed(&self) {
+        let mut tail = self.tail.lock();
+        let newest = tail.closed.iter().map(|(_, maxt)| *maxt).max().unwrap_or(Timestamp::MIN);
+        tail.closed.iter_mut().for_each(|(_, maxt)| *maxt = newest);
     }
 
     /// The directory of the log.
@@ -235,7 +244,7 @@ impl Tail {
             frame::push_record(&mut self.frames, offset, record);
         }
         if let Err(e) = self.file.append(&self.frames) {
-            self.torn = true;
+            self.torn = self.file.rewind().is_err();
             return Err(Arc::new(e));
         }
         self.maxt = self.maxt.max(maxt);
@@ -292,5 +301,45 @@ mod tests {
         assert_eq!(log.obsolete(3, 31), Some(3));
         log.remove_through(3).unwrap();
         assert_eq!(log.obsolete(4, 31), Some(4));
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_taken_or_acknowledged() {
+        let tmp = tempfile::tempdir().unwrap();
+        let log = Log::start(Dir::open(tmp.path()).unwrap(), 0, Vec::new()).unwrap();
+        log.ready().unwrap();
+        let durable = log.append(&[b"a"], 1).unwrap();
+        log.wait_durable(durable).unwrap();
+        let position = log.append(&[b"b"], 1).unwrap();
+        let source = std::io::Error::other("the disk is broken");
+        log.syncs.lock().failed = Some(Arc::new(DiskError { op: "sync", path: "00000000".into(), source }));
+        for result in [log.ready().map(drop), log.cut().map(drop), log.wait_durable(position)] {
+            assert_eq!(result.unwrap_err().to_string(), "sync 00000000: the disk is broken");
+        }
+        assert_eq!((log.stats().segment, log.stats().syncs), (0, 1));
+    }
+
+    #[test]
+    fn a_torn_segment_is_not_continued_and_what_failed_goes_first_into_the_next() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path()).unwrap();
+        let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
+        let tear = |failed: &[u8], maxt: Timestamp| {
+            let mut tail = log.tail.lock();
+            tail.torn = true;
+            tail.unlogged = Some(Unlogged { records: vec![failed.to_vec()], maxt });
+        };
+        let first = |segment: &str| match frame::SegmentReader::new(&dir.read(segment).unwrap()).next() {
+            Some(frame::Found::Record(record)) => record.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        // Without a record it begins anew under its number.
+        tear(b"a", 1);
+        assert_eq!((log.ready().unwrap(), first("00000000")), (0, b"a".to_vec()));
+        log.append(&[b"b"], 3).unwrap();
+        tear(b"c", 2);
+        assert_eq!((log.ready().unwrap(), first("00000001")), (1, b"c".to_vec()));
+        let tail = log.tail.lock();
+        assert_eq!((tail.closed.as_slice(), tail.maxt), (&[(0, 3)][..], 2));
     }
 }

@@ -2,6 +2,8 @@
 
 use model::{Labels, LabelsBuilder, Metadata, MetricKind, ProjectId, Sample};
 
+use crate::chunk::varint;
+
 /// Series: reference and labels.
 const SERIES: u8 = 1;
 /// Float samples.
@@ -50,7 +52,7 @@ impl RecordWriter {
         self.start(SERIES);
         for (id, labels) in series {
             self.buf.extend_from_slice(&id.0.to_be_bytes());
-            self.uvarint(labels.len() as u64);
+            varint::push_uvarint(&mut self.buf, labels.len() as u64);
             for (name, value) in labels.iter() {
                 self.text(name);
                 self.text(value);
@@ -69,8 +71,8 @@ impl RecordWriter {
                 self.buf.extend_from_slice(&sample.t.to_be_bytes());
                 (series.0, sample.t)
             });
-            self.varint(series.0.wrapping_sub(id0).cast_signed());
-            self.varint(sample.t.wrapping_sub(t0));
+            varint::push_varint(&mut self.buf, series.0.wrapping_sub(id0).cast_signed());
+            varint::push_varint(&mut self.buf, sample.t.wrapping_sub(t0));
             self.buf.extend_from_slice(&sample.v.to_bits().to_be_bytes());
         }
         &self.buf
@@ -93,20 +95,8 @@ impl RecordWriter {
     }
 
     fn text(&mut self, text: &str) {
-        self.uvarint(text.len() as u64);
+        varint::push_uvarint(&mut self.buf, text.len() as u64);
         self.buf.extend_from_slice(text.as_bytes());
-    }
-
-    fn uvarint(&mut self, mut v: u64) {
-        while v >= 0x80 {
-            self.buf.push((v & 0x7f) as u8 | 0x80);
-            v >>= 7;
-        }
-        self.buf.push((v & 0x7f) as u8);
-    }
-
-    fn varint(&mut self, v: i64) {
-        self.uvarint(((v << 1) ^ (v >> 63)).cast_unsigned());
     }
 }
 
@@ -179,21 +169,15 @@ impl<'a> Reader<'a> {
     }
 
     fn uvarint(&mut self) -> Result<u64, &'static str> {
-        let mut v = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (b, rest) = self.0.split_first().ok_or("record cut short")?;
-            self.0 = rest;
-            v |= u64::from(b & 0x7f) << shift;
-            if *b < 0x80 {
-                return Ok(v);
-            }
-        }
-        Err("number too long")
+        let (value, rest) = varint::split_uvarint(self.0).ok_or("number cut short or too long")?;
+        self.0 = rest;
+        Ok(value)
     }
 
     fn varint(&mut self) -> Result<i64, &'static str> {
-        let v = self.uvarint()?;
-        Ok((v >> 1).cast_signed() ^ -(v & 1).cast_signed())
+        let (value, rest) = varint::split_varint(self.0).ok_or("number cut short or too long")?;
+        self.0 = rest;
+        Ok(value)
     }
 
     fn text(&mut self) -> Result<&'a str, &'static str> {
