@@ -22,6 +22,7 @@ pub(crate) enum Remark<'a> {
     SortInRange,
     CounterResetCollision(&'a str),
     PossibleNonCounter(&'a str),
+    PossibleNonCounterType { name: &'a str, found: &'a str },
     ForcedMonotonicity(Forced, &'a str),
     IncompatibleTypes { lhs: &'a str, op: &'a str, rhs: &'a str },
     HistogramIgnoredInAggregation(&'a str),
@@ -46,6 +47,7 @@ impl Remark<'_> {
         matches!(
             self,
             Remark::PossibleNonCounter(_)
+                | Remark::PossibleNonCounterType { .. }
                 | Remark::ForcedMonotonicity(..)
                 | Remark::IncompatibleTypes { .. }
                 | Remark::HistogramIgnoredInAggregation(_)
@@ -64,6 +66,7 @@ impl Remark<'_> {
             | Remark::InvalidRatio { .. }
             | Remark::ForcedMonotonicity(..)
             | Remark::BadBucketLabel { .. }
+            | Remark::PossibleNonCounterType { .. }
             | Remark::IncompatibleTypes { .. } => return None,
             Remark::MixedFloatsHistograms(_) => 1,
             Remark::MixedFloatsHistogramsInAggregation => 2,
@@ -147,6 +150,11 @@ impl fmt::Display for Remark<'_> {
             Remark::PossibleNonCounter(name) => {
                 write!(f, "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}")
             }
+            Remark::PossibleNonCounterType { name, found } => write!(
+                f,
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", \
+                 got {found:?}: {name:?}"
+            ),
             Remark::ForcedMonotonicity(_, name) => write!(
                 f,
                 "input to histogram_quantile needed to be fixed for monotonicity \

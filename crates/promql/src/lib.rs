@@ -1,7 +1,8 @@
 //! PromQL: parse a text, check it, and evaluate it over columns of samples that a [`model::Queryable`] hands over.
 //!
 //! A query goes through modules in this order: `scan` (tokens), `limits`, `skeleton` and `lower` (promql-parser's tree
-//! becomes ours), `check` (types), `prepare` (invariant parts), `eval` and `functions`.
+//! becomes ours), `check` (types), `prepare` (invariant parts), `settle` (computed lengths of time), `eval` and
+//! `functions`.
 
 mod annotation;
 mod check;
@@ -21,6 +22,7 @@ mod scan;
 mod settle;
 mod skeleton;
 mod span;
+mod span_reader;
 mod stack;
 mod syntax;
 

@@ -120,6 +120,7 @@ impl fmt::Display for Operand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             SpanExpr::Negate(_) => write!(f, "({})", self.0),
+            SpanExpr::Seconds(seconds) if seconds.is_sign_negative() => write!(f, "({})", self.0),
             SpanExpr::Binary(op, ..) if !matches!(op, SpanOp::Lesser | SpanOp::Greater) => write!(f, "({})", self.0),
             expr => expr.fmt(f),
         }

@@ -7,7 +7,7 @@ use model::{Budget, Columns, InstantSeries, Labels, Matcher, Point, Queryable, R
 
 use crate::annotation::Notes;
 use crate::eval::{
-    Column, Evaluator, Grid, PointRef, QuerySpan, STEPS_MAX, Selections, Series, columns_bytes, samples,
+    Column, Evaluator, Grid, Naming, PointRef, QuerySpan, STEPS_MAX, Selections, Series, columns_bytes, samples,
 };
 use crate::expr::{AggregateOp, Expr, RangeSelector};
 use crate::functions::extend;
@@ -27,6 +27,7 @@ pub struct Query {
     follows_query: bool,
     depth: usize,
     late_names: bool,
+    naming: Naming,
 }
 
 /// The steps of a range query.
@@ -92,7 +93,15 @@ impl Query {
             check::check(text, &expr)?;
             let expr = prepare::prepare(expr);
             let depth = depth(&expr);
-            Ok(Query { text: text.to_owned(), expr, n_selectors, follows_query, depth, late_names: false })
+            Ok(Query {
+                text: text.to_owned(),
+                expr,
+                n_selectors,
+                follows_query,
+                depth,
+                late_names: false,
+                naming: Naming::default(),
+            })
         });
         parsed.unwrap_or_else(|message| Err(ParseError::at(text, 0, message)))
     }
@@ -102,6 +111,14 @@ impl Query {
     #[must_use]
     pub fn with_late_names(mut self) -> Query {
         self.late_names = true;
+        self
+    }
+
+    /// Takes the labels `__type__` and `__unit__` for what they are: they go where the metric name goes, and the type
+    /// instead of the name's ending tells whether a metric is a counter.
+    #[must_use]
+    pub fn with_type_and_unit_labels(mut self) -> Query {
+        self.naming.type_and_unit = true;
         self
     }
 
@@ -141,7 +158,8 @@ impl Query {
             }
             let (selections, mut warnings) = Selections::new(&expr, self.n_selectors, grid, span, ctx)?;
             let notes = Mutex::new(Notes::default());
-            let evaluator = Evaluator { ctx, span, selections, notes, late_names: self.late_names };
+            let evaluator =
+                Evaluator { ctx, span, selections, notes, late_names: self.late_names, naming: self.naming };
             let value = evaluate(&evaluator, &expr, grid)?;
             let notes = evaluator.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
             let (more, infos) = notes.into_texts(&self.text);

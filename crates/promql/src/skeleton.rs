@@ -12,7 +12,8 @@ use hashbrown::HashMap;
 use crate::ParseError;
 use crate::expr::{AggregateOp, Extent};
 use crate::scan::{Token, TokenKind};
-use crate::span::{ReadSpan, SpanExpr, parse_offset, parse_span, starts_span};
+use crate::span::SpanExpr;
+use crate::span_reader::{ReadSpan, parse_offset, parse_span, starts_span};
 use crate::syntax::{BINARY_WORDS, first_misfit};
 
 /// What stands before a metric name's number, since a name cannot start with a digit.

@@ -26,7 +26,12 @@ impl Random {
     }
 }
 
-const TOKENS: [&str; 86] = [
+const TOKENS: [&str; 91] = [
+    "smoothed",
+    "fill_left",
+    "min_of",
+    "range",
+    "smoothed + ",
     "x",
     "sum",
     "rate",

@@ -34,6 +34,10 @@ fn queries_of_real_clients_are_understood() {
         expect!["x[2 * step():range() / 2] offset (step() - 60)"],
     );
     check_print("rate({a=\"b\"}[5m] offset 1m ANCHORED)", expect![[r#"rate({a="b"}[5m] offset 1m anchored)"#]]);
+    check_print(
+        "x offset ((-2) ^ step() - -(1m + range()))",
+        expect!["x offset (((-2) ^ step()) - (-(60 + range())))"],
+    );
     check_print("x @ start() smoothed + smoothed", expect!["x @ start() smoothed + smoothed"]);
     check_print("anchored anchored + on (a) anchored", expect!["anchored anchored + on (a) anchored"]);
     check_print("x offset 1m + 2", expect!["x offset 1m + 2"]);
@@ -224,6 +228,33 @@ fn names_are_dropped_at_once_unless_told_otherwise() {
         let query = Query::parse(text, &TextLimits::default()).unwrap();
         assert_eq!(run(query.clone()), at_once, "{text}");
         assert_eq!(run(query.with_late_names()), late, "{text} with late names");
+    }
+}
+
+#[test]
+fn type_and_unit_go_with_the_name_when_told_so() {
+    let gauge = [("__name__", "x_total"), ("__type__", "gauge"), ("__unit__", "s"), ("a", "b")];
+    let store = Memory::default().with(&gauge, 60_000, (0..11).map(f64::from));
+    let run = |query: Query| {
+        let budget = Budget::unlimited();
+        let answer = query.instant(600_000, &Context { store: &store, budget: &budget, lookback_ms: 300_000 }).unwrap();
+        let Value::Vector(vector) = answer.value else { panic!("not a vector") };
+        (vector[0].labels.to_string(), answer.infos)
+    };
+    let info = "PromQL info: metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", \
+                got \"gauge\": \"x_total\" (1:6)";
+    for (text, kept, dropped, infos) in [
+        ("x_total > 1", r#"x_total{__type__="gauge", __unit__="s", a="b"}"#, None, vec![]),
+        ("-x_total", r#"{__type__="gauge", __unit__="s", a="b"}"#, Some(r#"{a="b"}"#), vec![]),
+        ("x_total / x_total", r#"{__type__="gauge", __unit__="s", a="b"}"#, Some(r#"{a="b"}"#), vec![]),
+        ("rate(x_total[5m])", r#"{__type__="gauge", __unit__="s", a="b"}"#, Some(r#"{a="b"}"#), vec![info.to_owned()]),
+        ("sum without (a) (rate(x_total[5m] smoothed))", r#"{__type__="gauge", __unit__="s"}"#, Some("{}"), vec![]),
+    ] {
+        let query = Query::parse(text, &TextLimits::default()).unwrap();
+        assert_eq!(run(query.clone()), (kept.to_owned(), vec![]), "{text}");
+        let (labels, found) = run(query.with_type_and_unit_labels());
+        assert_eq!(labels, dropped.unwrap_or(kept), "{text} with types and units");
+        assert!(infos.is_empty() || infos == found, "{text}: {found:?}");
     }
 }
 

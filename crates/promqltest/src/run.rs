@@ -54,6 +54,8 @@ pub enum Names {
     DroppedAtOnce,
     /// At the end, so that functions of labels still see them: the feature `promql-delayed-name-removal`.
     DroppedLate,
+    /// At the end, and the labels `__type__` and `__unit__` with them.
+    DroppedLateWithTypeAndUnit,
 }
 
 /// Runs all commands of `script`.
@@ -154,9 +156,11 @@ fn means_otherwise_in_range(expr: &str) -> bool {
 
 fn evaluate(store: &MemoryStore, eval: &Eval, when: When, names: Names) -> Result<Answer, String> {
     let mut query = Query::parse(&eval.expr, &TextLimits::default()).map_err(|error| error.to_string())?;
-    if names == Names::DroppedLate {
-        query = query.with_late_names();
-    }
+    query = match names {
+        Names::DroppedAtOnce => query,
+        Names::DroppedLate => query.with_late_names(),
+        Names::DroppedLateWithTypeAndUnit => query.with_late_names().with_type_and_unit_labels(),
+    };
     let budget = Budget::unlimited();
     let ctx = Context { store, budget: &budget, lookback_ms: LOOKBACK_MS };
     let answer = match when {

@@ -4,7 +4,7 @@ use model::{Labels, is_stale};
 
 use super::group::Groups;
 use super::histogram_sum::HistogramSums;
-use super::{Column, Evaluator, Grid, Series, columns_bytes};
+use super::{Column, Evaluator, Grid, Naming, Series, columns_bytes};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::expr::{Aggregate, AggregateOp, Offset};
@@ -29,11 +29,11 @@ impl Evaluator<'_> {
         let folded = match stream {
             Some(stream) => {
                 let nameless = stream.drops_name;
-                let new = || Folded::new(aggregate);
+                let new = || Folded::new(aggregate, self.naming);
                 let mut parts = self.fold(&stream, new, |folded, labels, column| {
                     folded.add(self, &folding, labels, nameless, column)
                 })?;
-                let mut all = if parts.is_empty() { Folded::new(aggregate) } else { parts.remove(0) };
+                let mut all = if parts.is_empty() { Folded::new(aggregate, self.naming) } else { parts.remove(0) };
                 for part in parts {
                     all.merge(self, &folding, part)?;
                 }
@@ -41,7 +41,7 @@ impl Evaluator<'_> {
             }
             None => {
                 let series = self.vector(&aggregate.expr, grid)?;
-                let mut folded = Folded::new(aggregate);
+                let mut folded = Folded::new(aggregate, self.naming);
                 for s in &series {
                     self.ctx.budget.check()?;
                     folded.add(self, &folding, &s.labels, s.nameless, &s.column)?;
@@ -77,9 +77,9 @@ struct Folded<'g> {
 }
 
 impl<'g> Folded<'g> {
-    fn new(aggregate: &'g Aggregate) -> Folded<'g> {
+    fn new(aggregate: &'g Aggregate, naming: Naming) -> Folded<'g> {
         Folded {
-            groups: Groups::new(&aggregate.grouping),
+            groups: Groups::named(&aggregate.grouping, naming),
             accumulators: Vec::new(),
             nameless: Vec::new(),
             notes: Notes::default(),

@@ -1,7 +1,7 @@
 //! Arithmetic and comparison between vectors: one-to-one and many-to-one matching by labels.
 
 use hashbrown::HashMap;
-use model::{Labels, LabelsBuilder, METRIC_NAME, is_stale};
+use model::{Labels, LabelsBuilder, is_stale};
 
 use super::group::Groups;
 use super::operator::{self, Outcome};
@@ -179,7 +179,7 @@ impl Join<'_> {
         let matching = &self.binary.matching;
         let mut builder = LabelsBuilder::new(many);
         if self.binary.op.drops_name() || (self.binary.returns_bool && !self.evaluator.late_names) {
-            builder.remove(METRIC_NAME);
+            self.evaluator.naming.remove_from(&mut builder);
         }
         if matching.cardinality == Cardinality::OneToOne {
             builder.retain(|name| matching.labels.iter().any(|label| label == name) == matching.on);

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, Labels, METRIC_NAME, STALE_NAN, is_stale};
+use model::{Histogram, Labels, LabelsBuilder, METRIC_NAME, STALE_NAN, is_stale};
+
+/// The label that holds a metric's type, where senders write it.
+pub(crate) const TYPE_LABEL: &str = "__type__";
+
+/// The label that holds a metric's unit, where senders write it.
+const UNIT_LABEL: &str = "__unit__";
 
 /// One series' points over a grid.
 ///
@@ -143,10 +149,32 @@ impl ScalarColumn {
     }
 }
 
-/// `labels` without the metric name.
-pub(crate) fn without_name(labels: &Labels, buf: &mut String) -> Labels {
-    if labels.metric_name().is_none() {
-        return labels.clone();
+/// The labels that say what a value is, and that go when it no longer is that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Naming {
+    /// Whether the labels of type and unit are among them, beside the metric name.
+    pub(crate) type_and_unit: bool,
+}
+
+impl Naming {
+    #[inline]
+    pub(crate) fn holds(self, name: &str) -> bool {
+        name == METRIC_NAME || (self.type_and_unit && (name == TYPE_LABEL || name == UNIT_LABEL))
     }
-    Labels::from_sorted(labels.iter().filter(|(name, _)| *name != METRIC_NAME), buf)
+
+    /// `labels` without those.
+    pub(crate) fn strip(self, labels: &Labels, buf: &mut String) -> Labels {
+        if !labels.iter().any(|(name, _)| self.holds(name)) {
+            return labels.clone();
+        }
+        Labels::from_sorted(labels.iter().filter(|(name, _)| !self.holds(name)), buf)
+    }
+
+    pub(crate) fn remove_from(self, labels: &mut LabelsBuilder) {
+        labels.remove(METRIC_NAME);
+        if self.type_and_unit {
+            labels.remove(TYPE_LABEL);
+            labels.remove(UNIT_LABEL);
+        }
+    }
 }

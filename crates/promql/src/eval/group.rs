@@ -3,11 +3,13 @@
 use hashbrown::HashMap;
 use model::{Labels, METRIC_NAME};
 
+use super::Naming;
 use crate::expr::Grouping;
 
 /// Finds the group of each series and the labels of each group.
 pub(crate) struct Groups<'g> {
     grouping: &'g Grouping,
+    naming: Naming,
     by_key: HashMap<Box<[u8]>, usize, ahash::RandomState>,
     pub(crate) labels: Vec<Labels>,
     key: Vec<u8>,
@@ -16,10 +18,15 @@ pub(crate) struct Groups<'g> {
 
 impl<'g> Groups<'g> {
     pub(crate) fn new(grouping: &'g Grouping) -> Groups<'g> {
-        Groups { grouping, by_key: HashMap::default(), labels: Vec::new(), key: Vec::new(), buf: String::new() }
+        Groups::named(grouping, Naming::default())
     }
 
-    /// The group of a series; `nameless` hides the metric name. Cost: one pass over the labels, no allocation for a
+    /// Groups for series some of which have lost what names them.
+    pub(crate) fn named(grouping: &'g Grouping, naming: Naming) -> Groups<'g> {
+        Groups { grouping, naming, by_key: HashMap::default(), labels: Vec::new(), key: Vec::new(), buf: String::new() }
+    }
+
+    /// The group of a series; `nameless` hides what names it. Cost: one pass over the labels, no allocation for a
     /// known group.
     pub(crate) fn group_of(&mut self, labels: &Labels, nameless: bool) -> usize {
         if self.grouping.labels.is_empty() && !self.grouping.without {
@@ -28,15 +35,17 @@ impl<'g> Groups<'g> {
             }
             return 0;
         }
+        let (grouping, naming) = (self.grouping, self.naming);
+        let keeps = |name: &str| keeps(grouping, naming, name, nameless);
         self.key.clear();
-        for (name, value) in labels.iter().filter(|(name, _)| keeps(self.grouping, name, nameless)) {
+        for (name, value) in labels.iter().filter(|(name, _)| keeps(name)) {
             push_text(&mut self.key, name);
             push_text(&mut self.key, value);
         }
         if let Some(group_idx) = self.by_key.get(self.key.as_slice()) {
             return *group_idx;
         }
-        let kept = labels.iter().filter(|(name, _)| keeps(self.grouping, name, nameless));
+        let kept = labels.iter().filter(|(name, _)| keeps(name));
         self.labels.push(Labels::from_sorted(kept, &mut self.buf));
         self.by_key.insert(self.key.as_slice().into(), self.labels.len() - 1);
         self.labels.len() - 1
@@ -44,8 +53,8 @@ impl<'g> Groups<'g> {
 }
 
 /// Whether a group keeps the label `name` of its series.
-fn keeps(grouping: &Grouping, name: &str, nameless: bool) -> bool {
-    if name == METRIC_NAME && (nameless || grouping.without) {
+fn keeps(grouping: &Grouping, naming: Naming, name: &str, nameless: bool) -> bool {
+    if (name == METRIC_NAME && grouping.without) || (nameless && naming.holds(name)) {
         return false;
     }
     let listed = grouping.labels.iter().any(|label| label == name);

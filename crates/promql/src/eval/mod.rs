@@ -11,6 +11,7 @@ mod grid;
 mod group;
 mod histogram_sum;
 mod operator;
+mod raw;
 mod select;
 mod smoothed;
 mod stage;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 use hashbrown::HashMap;
 use model::{Histogram, Labels, SeriesSet, Timestamp};
 
-pub(crate) use column::{Column, PointRef, ScalarColumn, Series, without_name};
+pub(crate) use column::{Column, Naming, PointRef, ScalarColumn, Series, TYPE_LABEL};
 pub(crate) use grid::{Cursor, Grid, Windows};
 pub(crate) use histogram_sum::Resets;
 pub(crate) use select::Selections;
@@ -52,6 +53,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) notes: Mutex<Notes>,
     /// Whether metric names stay until the end, for functions of labels to see, and are dropped from the answer.
     pub(crate) late_names: bool,
+    /// What goes with a metric name.
+    pub(crate) naming: Naming,
 }
 
 /// The times the query itself was asked for: what `start()` and `end()` mean.
@@ -214,7 +217,7 @@ impl Evaluator<'_> {
         if self.late_names {
             series.nameless = true;
         } else {
-            series.labels = without_name(&series.labels, buf);
+            series.labels = self.naming.strip(&series.labels, buf);
         }
     }
 
@@ -225,7 +228,7 @@ impl Evaluator<'_> {
         }
         let mut buf = String::new();
         for s in series.iter_mut().filter(|s| s.nameless) {
-            s.labels = without_name(&s.labels, &mut buf);
+            s.labels = self.naming.strip(&s.labels, &mut buf);
         }
         self.merge_same_labels(series, grid)
     }

@@ -1,10 +1,9 @@
 //! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
 
-use std::sync::Arc;
-
-use model::{Columns, Histogram, Labels, METRIC_NAME, MatchOp, RangeSeries, ResetHint, SeriesSet, Timestamp, is_stale};
+use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
 use rayon::prelude::*;
 
+use super::raw::{cut, derive_resets, drop_stale};
 use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
@@ -34,7 +33,7 @@ pub(crate) struct Stream<'e> {
     stages: Vec<Stage>,
     /// Whether the series lose their metric name.
     pub(crate) drops_name: bool,
-    /// Whether all series have one metric name, so that dropping it makes no two alike.
+    /// Whether what names the series is one and the same for all, so that dropping it makes no two alike.
     one_name: bool,
     /// Whether histograms are told if they reset the one before.
     derives_resets: bool,
@@ -98,7 +97,7 @@ impl<'a> Evaluator<'a> {
 
     fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
         let named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
-        let one_name = selector.matchers.iter().any(named) || self.late_names;
+        let one_name = self.late_names || (!self.naming.type_and_unit && selector.matchers.iter().any(named));
         let derives_resets = selector.derives_resets;
         Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name, derives_resets }
     }
@@ -289,8 +288,16 @@ impl<'a> Evaluator<'a> {
             Source::Range { function, windows, extended, args, at } => {
                 drop_stale(columns);
                 let labels = stream.set.labels(series_idx);
-                let input =
-                    RangeInput { columns, windows: *windows, extended: *extended, args, labels, at: *at, budget };
+                let input = RangeInput {
+                    columns,
+                    windows: *windows,
+                    extended: *extended,
+                    naming: self.naming,
+                    args,
+                    labels,
+                    at: *at,
+                    budget,
+                };
                 (function.kernel)(&input, &mut scratch.column, &mut scratch.notes)?;
             }
         }
@@ -330,48 +337,6 @@ impl Stream<'_> {
         let samples = usize::try_from(span_ms / SAMPLE_DISTANCE_MS).unwrap_or(0);
         self.set.len().saturating_mul(samples.max(self.grid.len))
     }
-}
-
-/// Takes staleness markers out: a range holds samples alone.
-pub(crate) fn drop_stale(columns: &mut Columns) {
-    // All of them, without stopping at the first: a loop without a way out is one of wide registers.
-    if columns.values.iter().fold(false, |found, v| found | is_stale(*v)) {
-        let mut keep = columns.values.iter().map(|v| !is_stale(*v));
-        columns.timestamps.retain(|_| keep.next().unwrap_or(false));
-        columns.values.retain(|v| !is_stale(*v));
-    }
-    if columns.histograms.iter().any(|h| is_stale_histogram(h)) {
-        let mut keep = columns.histograms.iter().map(|h| !is_stale_histogram(h));
-        columns.histogram_timestamps.retain(|_| keep.next().unwrap_or(false));
-        columns.histograms.retain(|h| !is_stale_histogram(h));
-    }
-}
-
-/// Says of each histogram that knows nothing of it whether it resets the one before.
-fn derive_resets(histograms: &mut [Arc<Histogram>]) {
-    let mut previous: Option<usize> = None;
-    for idx in 0..histograms.len() {
-        if is_stale_histogram(&histograms[idx]) {
-            continue;
-        }
-        let unknown = histograms[idx].reset_hint == ResetHint::Unknown;
-        if let Some(previous) = previous.filter(|_| unknown) {
-            let is_reset = histograms[idx].detect_reset(&histograms[previous]);
-            let hint = if is_reset { ResetHint::Reset } else { ResetHint::NoReset };
-            Arc::make_mut(&mut histograms[idx]).reset_hint = hint;
-        }
-        previous = Some(idx);
-    }
-}
-
-/// Keeps what was taken in `(start, end]`.
-fn cut<T>(timestamps: &mut Vec<Timestamp>, samples: &mut Vec<T>, start: Timestamp, end: Timestamp) {
-    let after = timestamps.partition_point(|t| *t <= end);
-    timestamps.truncate(after);
-    samples.truncate(after);
-    let before = timestamps.partition_point(|t| *t <= start);
-    timestamps.drain(..before);
-    samples.drain(..before);
 }
 
 /// Marks the steps whose window holds a sample.

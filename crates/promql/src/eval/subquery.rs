@@ -30,8 +30,16 @@ impl Evaluator<'_> {
             samples(&series.column, fine, &mut columns);
             let mut column = Column::absent(grid.len);
             let (labels, budget) = (&series.labels, self.ctx.budget);
-            let input =
-                RangeInput { columns: &columns, windows, extended: None, args: &args, labels, at: arg.at(), budget };
+            let input = RangeInput {
+                columns: &columns,
+                windows,
+                extended: None,
+                naming: self.naming,
+                args: &args,
+                labels,
+                at: arg.at(),
+                budget,
+            };
             (function.kernel)(&input, &mut column, &mut notes)?;
             if column.is_void() {
                 continue;

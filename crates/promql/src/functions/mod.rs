@@ -3,6 +3,7 @@
 mod absent;
 mod classic;
 mod extended;
+mod extended_rate;
 mod histogram;
 mod info;
 pub(crate) mod labels;

@@ -7,7 +7,7 @@ use model::{Budget, Columns, Histogram, Labels, Timestamp};
 use super::extended::Extended;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::{Column, Cursor, ScalarColumn, Windows};
+use crate::eval::{Column, Cursor, Naming, ScalarColumn, Windows};
 use crate::expr::Offset;
 use crate::interpolate::Subject;
 
@@ -29,6 +29,8 @@ pub(crate) struct RangeInput<'a> {
     pub(crate) windows: Windows,
     /// How far around its windows an anchored or smoothed range looks.
     pub(crate) extended: Option<Extended>,
+    /// What says of which type a metric is.
+    pub(crate) naming: Naming,
     /// The scalar arguments, in order.
     pub(crate) args: &'a [ScalarColumn],
     pub(crate) labels: &'a Labels,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use model::{Histogram, ResetHint, Timestamp, is_stale};
 
-use super::extended;
+use super::extended_rate;
 use super::range::{RangeInput, Window};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::Column;
+use crate::eval::{Column, TYPE_LABEL};
 use crate::interpolate::combine;
 
 /// What a rate-like function does with a window.
@@ -34,15 +34,26 @@ pub(super) fn delta(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes)
 
 fn extrapolated(kind: Kind, input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
     match input.extended {
-        Some(extended) => extended::rate(kind, extended, input, out, notes)?,
+        Some(extended) => extended_rate::rate(kind, extended, input, out, notes)?,
         None => extrapolated_windows(kind, input, out, notes)?,
     }
-    let name = input.name();
-    let is_counter_name = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
-    if kind.counter && !name.is_empty() && !is_counter_name && out.floats.iter().any(|v| !is_stale(*v)) {
-        notes.add(input.at, Remark::PossibleNonCounter(name));
+    if kind.counter && !input.name().is_empty() && out.floats.iter().any(|v| !is_stale(*v)) {
+        note_non_counter(input, notes);
     }
     Ok(())
+}
+
+/// Remarks on a metric that by its type or else by its name is no counter.
+fn note_non_counter(input: &RangeInput<'_>, notes: &mut Notes) {
+    let name = input.name();
+    if input.naming.type_and_unit {
+        let found = input.labels.get(TYPE_LABEL).unwrap_or("");
+        if !matches!(found, "counter" | "histogram") {
+            notes.add(input.at, Remark::PossibleNonCounterType { name, found });
+        }
+    } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
+        notes.add(input.at, Remark::PossibleNonCounter(name));
+    }
 }
 
 fn extrapolated_windows(

@@ -1,0 +1,49 @@
+//! Samples as they were read, before anything is computed of them.
+
+use std::sync::Arc;
+
+use model::{Columns, Histogram, ResetHint, Timestamp, is_stale};
+
+use super::is_stale_histogram;
+
+/// Takes staleness markers out: a range holds samples alone.
+pub(super) fn drop_stale(columns: &mut Columns) {
+    // All of them, without stopping at the first: a loop without a way out is one of wide registers.
+    if columns.values.iter().fold(false, |found, v| found | is_stale(*v)) {
+        let mut keep = columns.values.iter().map(|v| !is_stale(*v));
+        columns.timestamps.retain(|_| keep.next().unwrap_or(false));
+        columns.values.retain(|v| !is_stale(*v));
+    }
+    if columns.histograms.iter().any(|h| is_stale_histogram(h)) {
+        let mut keep = columns.histograms.iter().map(|h| !is_stale_histogram(h));
+        columns.histogram_timestamps.retain(|_| keep.next().unwrap_or(false));
+        columns.histograms.retain(|h| !is_stale_histogram(h));
+    }
+}
+
+/// Says of each histogram that knows nothing of it whether it resets the one before.
+pub(super) fn derive_resets(histograms: &mut [Arc<Histogram>]) {
+    let mut previous: Option<usize> = None;
+    for idx in 0..histograms.len() {
+        if is_stale_histogram(&histograms[idx]) {
+            continue;
+        }
+        let unknown = histograms[idx].reset_hint == ResetHint::Unknown;
+        if let Some(previous) = previous.filter(|_| unknown) {
+            let is_reset = histograms[idx].detect_reset(&histograms[previous]);
+            let hint = if is_reset { ResetHint::Reset } else { ResetHint::NoReset };
+            Arc::make_mut(&mut histograms[idx]).reset_hint = hint;
+        }
+        previous = Some(idx);
+    }
+}
+
+/// Keeps what was taken in `(start, end]`.
+pub(super) fn cut<T>(timestamps: &mut Vec<Timestamp>, samples: &mut Vec<T>, start: Timestamp, end: Timestamp) {
+    let after = timestamps.partition_point(|t| *t <= end);
+    timestamps.truncate(after);
+    samples.truncate(after);
+    let before = timestamps.partition_point(|t| *t <= start);
+    timestamps.drain(..before);
+    samples.drain(..before);
+}
