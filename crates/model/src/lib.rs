@@ -3,6 +3,7 @@
 mod budget;
 mod exemplar;
 mod histogram;
+pub mod kahan;
 mod labels;
 mod matcher;
 mod metadata;

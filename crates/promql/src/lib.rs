@@ -12,7 +12,6 @@ mod eval;
 mod expr;
 mod functions;
 mod interpolate;
-mod kahan;
 mod limits;
 mod lower;
 mod prepare;

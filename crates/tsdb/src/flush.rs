@@ -8,14 +8,11 @@ use model::{BlockRange, Columns, TimeRange, Timestamp};
 use ulid::Ulid;
 
 use crate::block::{BlockMeta, BlockSpec, SeriesChunks, WalCover, write_block};
-use crate::chunk::{EncodedChunk, Encoding, XorAppender, xor};
+use crate::chunk::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender, xor};
 use crate::error::TsdbError;
 use crate::head::{Head, Series, Snapshot};
 use crate::options::{BLOCK_MS, GRACE_MS};
 use crate::wal::{self, RecordWriter};
-
-/// Samples in a chunk that is encoded again. Source: Prometheus `tsdb/head_append.go`, `samplesPerChunk`.
-const SAMPLES_PER_CHUNK: usize = 120;
 
 /// Writes the head's samples before `before` to blocks, calls `publish` with each, and lets the head forget them.
 ///
@@ -109,7 +106,7 @@ fn encode(snapshot: &Snapshot, range: TimeRange) -> Vec<EncodedChunk> {
     let in_order = columns.timestamps.into_iter().zip(columns.values);
     let mut all: Vec<(Timestamp, f64)> = in_order.chain(snapshot.late.iter().map(|s| (s.t, s.v))).collect();
     all.sort_by_key(|(t, _)| *t);
-    all.chunks(SAMPLES_PER_CHUNK).map(encode_run).collect()
+    all.chunks(SAMPLES_PER_CHUNK.into()).map(encode_run).collect()
 }
 
 fn encode_run(run: &[(Timestamp, f64)]) -> EncodedChunk {

@@ -373,16 +373,7 @@ fn both_ends_agree_with_the_generated_messages() {
 
 #[test]
 fn metadata_comes_back_from_a_sender() {
-    let kinds = [
-        MetricKind::Unknown,
-        MetricKind::Counter,
-        MetricKind::Gauge,
-        MetricKind::Histogram,
-        MetricKind::GaugeHistogram,
-        MetricKind::Summary,
-        MetricKind::Info,
-        MetricKind::StateSet,
-    ];
+    let kinds = MetricKind::ALL;
     let mut encoder = WriteRequestEncoder::new();
     let metadata =
         kinds.map(|kind| Metadata { kind, help: format!("{kind:?}\n\"x\""), unit: "s".repeat(kind as usize) });

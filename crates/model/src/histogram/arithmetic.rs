@@ -2,8 +2,9 @@
 
 use thiserror::Error;
 
-use super::side::{Side, common_bounds, exponential_bound, kahan, layout, merge, rebound, reduce, side};
+use super::side::{Side, common_bounds, exponential_bound, layout, merge, rebound, reduce, side};
 use super::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint};
+use crate::kahan;
 
 /// Why two histograms cannot be put together.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Parts {
 
     fn add_number(compensated: bool, to: &mut Compensated, v: Compensated, sign: f64) {
         if compensated {
-            *to = kahan(sign * v.0, to.0, to.1);
+            *to = kahan::add(sign * v.0, to.0, to.1);
             to.1 += sign * v.1;
         } else {
             to.0 += sign * v.0;
@@ -158,7 +159,7 @@ impl Parts {
             side.retain(|bucket| {
                 let inside = exponential_bound(bucket.index.saturating_sub(1), schema) < threshold;
                 if inside {
-                    self.zero = kahan(bucket.count + bucket.c, self.zero.0, self.zero.1);
+                    self.zero = kahan::add(bucket.count + bucket.c, self.zero.0, self.zero.1);
                 }
                 !inside
             });

@@ -1,6 +1,7 @@
 //! One side of a histogram as indexed buckets: the form in which layouts are compared, merged and changed.
 
 use super::{CUSTOM_BUCKETS_SCHEMA, Span};
+use crate::kahan;
 
 /// A bucket by its absolute index, its count and what rounding took from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,7 +85,7 @@ pub(super) fn merge(side: &mut Side, other: &[Indexed], sign: f64, compensated: 
         if let Some(right) = right {
             let added = sign * right.count;
             if compensated {
-                (bucket.count, bucket.c) = kahan(added, bucket.count, bucket.c);
+                (bucket.count, bucket.c) = kahan::add(added, bucket.count, bucket.c);
                 bucket.c += sign * right.c;
             } else {
                 bucket.count += added;
@@ -93,19 +94,6 @@ pub(super) fn merge(side: &mut Side, other: &[Indexed], sign: f64, compensated: 
         out.push(bucket);
     }
     *side = out;
-}
-
-/// Adds to a sum and its compensation by Neumaier's algorithm.
-pub(super) fn kahan(v: f64, sum: f64, c: f64) -> (f64, f64) {
-    let total = sum + v;
-    let c = if total.is_infinite() {
-        0.0
-    } else if sum.abs() >= v.abs() {
-        c + ((sum - total) + v)
-    } else {
-        c + ((v - total) + sum)
-    };
-    (total, c)
 }
 
 /// The upper bound of a bucket in an exponential schema; the lower one is that of the index before.
@@ -135,7 +123,7 @@ pub(super) fn rebound(side: &[Indexed], from: &[f64], bounds: &[f64]) -> Side {
         let index = i32::try_from(at).unwrap_or(i32::MAX);
         match out.last_mut() {
             Some(last) if last.index == index => {
-                (last.count, last.c) = kahan(bucket.count, last.count, last.c);
+                (last.count, last.c) = kahan::add(bucket.count, last.count, last.c);
                 last.c += bucket.c;
             }
             _ => out.push(Indexed { index, ..*bucket }),

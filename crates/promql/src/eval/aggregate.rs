@@ -8,7 +8,7 @@ use super::{Column, Evaluator, Grid, Naming, Series, columns_bytes};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::expr::{Aggregate, AggregateOp, Offset};
-use crate::kahan;
+use model::kahan;
 
 impl Evaluator<'_> {
     /// Evaluates an aggregation.

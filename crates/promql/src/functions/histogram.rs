@@ -9,7 +9,7 @@ use crate::EvalError;
 use crate::annotation::{Forced, Notes, Remark};
 use crate::eval::{Column, Evaluator, Grid, ScalarColumn, Series};
 use crate::expr::{Call, Expr, Offset};
-use crate::kahan;
+use model::kahan;
 
 /// The label that holds a classic bucket's upper bound.
 const BUCKET_LABEL: &str = "le";

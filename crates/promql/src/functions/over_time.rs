@@ -11,7 +11,7 @@ use super::range::{RangeInput, Window};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::eval::{Column, Resets};
-use crate::kahan;
+use model::kahan;
 
 type Done = Result<(), EvalError>;
 

@@ -6,7 +6,7 @@ use super::range::RangeInput;
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::eval::Column;
-use crate::kahan;
+use model::kahan;
 
 pub(super) fn deriv(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
     input.each_float_window(notes, |window, _| {

@@ -10,6 +10,9 @@ use thiserror::Error;
 
 pub use xor::XorAppender;
 
+/// Samples in a chunk that is full. Source: Prometheus `tsdb/head_append.go`, `samplesPerChunk`.
+pub(crate) const SAMPLES_PER_CHUNK: u16 = 120;
+
 /// How a chunk's bytes are encoded; the number is the one on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -7,11 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use model::{BlockRange, Labels, Sample, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
+use crate::chunk::SAMPLES_PER_CHUNK;
 use crate::chunk::xor::{self, XorAppender};
 use crate::wal::SeriesRef;
-
-/// Samples in a sealed chunk. Source: Prometheus `tsdb/head_append.go`, `samplesPerChunk`.
-const SAMPLES_PER_CHUNK: u16 = 120;
 
 /// A series that has, or soon will have, samples in the head.
 #[derive(Debug)]

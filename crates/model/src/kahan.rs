@@ -2,7 +2,7 @@
 
 /// Adds `v` to the sum with its compensation; the total is `sum + c`. Source: Prometheus `util/kahansum`.
 #[inline]
-pub(crate) fn add(v: f64, sum: f64, c: f64) -> (f64, f64) {
+pub fn add(v: f64, sum: f64, c: f64) -> (f64, f64) {
     let total = sum + v;
     let c = if total.is_infinite() {
         0.0
