@@ -22,6 +22,17 @@ pub struct Columns {
     pub histogram_timestamps: Vec<Timestamp>,
     /// What it was, at the same index.
     pub histograms: Vec<Arc<Histogram>>,
+    /// Since when the samples count, as far as the writer told; ascending by `from`. Empty when nothing is known.
+    pub starts: Vec<StartRun>,
+}
+
+/// One step of a series' start timestamps: samples at or after `from` count since `start`, until the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartRun {
+    /// The first sample timestamp it holds for.
+    pub from: Timestamp,
+    /// When counting began; 0 when that is not known.
+    pub start: Timestamp,
 }
 
 impl Columns {
@@ -31,6 +42,7 @@ impl Columns {
         self.values.clear();
         self.histogram_timestamps.clear();
         self.histograms.clear();
+        self.starts.clear();
     }
 
     /// The number of samples of both kinds.

@@ -66,3 +66,25 @@ pub struct Histogram {
     /// Upper bounds of custom buckets, ascending, without +Inf.
     pub custom_bounds: Vec<f64>,
 }
+
+impl Histogram {
+    /// Whether both have the same bits in every field; unlike `==` this holds for a NaN and itself.
+    ///
+    /// Of the reset hint only the gauge counts: the others tell of the neighbours, not of the histogram.
+    pub fn same_bits(&self, other: &Histogram) -> bool {
+        let bits = |a: f64, b: f64| a.to_bits() == b.to_bits();
+        let all = |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| bits(*a, *b));
+        let is_gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
+        is_gauge(self) == is_gauge(other)
+            && self.schema == other.schema
+            && bits(self.zero_threshold, other.zero_threshold)
+            && bits(self.zero_count, other.zero_count)
+            && bits(self.count, other.count)
+            && bits(self.sum, other.sum)
+            && self.positive_spans == other.positive_spans
+            && self.negative_spans == other.negative_spans
+            && all(&self.positive_buckets, &other.positive_buckets)
+            && all(&self.negative_buckets, &other.negative_buckets)
+            && all(&self.custom_bounds, &other.custom_bounds)
+    }
+}

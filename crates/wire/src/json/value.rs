@@ -41,7 +41,7 @@ fn push_instant_series(series: &InstantSeries, into: &mut Vec<u8>) {
 }
 
 fn push_range_series(series: &RangeSeries, into: &mut Vec<u8>) {
-    let Columns { timestamps, values, histogram_timestamps, histograms } = &series.columns;
+    let Columns { timestamps, values, histogram_timestamps, histograms, starts: _ } = &series.columns;
     into.extend_from_slice(b"{\"metric\":");
     push_labels(&series.labels, into);
     if !timestamps.is_empty() {
