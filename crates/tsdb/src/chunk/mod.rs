@@ -1,13 +1,15 @@
 //! Chunks: the compressed samples of one series over a short time, byte for byte as Prometheus encodes them.
 
+mod appender;
 mod bit_reader;
 mod bit_writer;
 pub(crate) mod varint;
 pub mod xor;
 
-use model::Timestamp;
+use model::{Columns, SampleValue, TimeRange, Timestamp};
 use thiserror::Error;
 
+pub use appender::{ChunkAppender, encode};
 pub use xor::XorAppender;
 
 /// Samples in a chunk that is full. Source: Prometheus `tsdb/head_append.go`, `samplesPerChunk`.
@@ -62,6 +64,37 @@ impl EncodedChunk {
     }
 }
 
+/// Appends the samples of a chunk that lie in `range` to the columns of their kind.
+///
+/// Shape: `into` keeps what it holds; timestamps ascend within the chunk.
+/// Errors: bytes that no encoder makes; `into` is then as before.
+pub fn decode(encoding: Encoding, bytes: &[u8], range: TimeRange, into: &mut Columns) -> Result<(), ChunkError> {
+    match encoding {
+        Encoding::Xor => xor::decode(bytes, range, into),
+        Encoding::Histogram | Encoding::FloatHistogram => Err(ChunkError::Corrupt { what: "a chunk of histograms" }),
+    }
+}
+
+/// The samples of a chunk that lie in `range`, ascending, each of the kind it was written as.
+///
+/// Errors: bytes that no encoder makes.
+pub fn samples(
+    encoding: Encoding,
+    bytes: &[u8],
+    range: TimeRange,
+) -> Result<Vec<(Timestamp, SampleValue)>, ChunkError> {
+    let mut columns = Columns::default();
+    decode(encoding, bytes, range, &mut columns)?;
+    let floats = columns.timestamps.into_iter().zip(columns.values.into_iter().map(SampleValue::Float));
+    let kind = match encoding {
+        Encoding::Xor | Encoding::FloatHistogram => SampleValue::FloatHistogram,
+        Encoding::Histogram => SampleValue::Histogram,
+    };
+    let histograms = columns.histogram_timestamps.into_iter().zip(columns.histograms.into_iter().map(kind));
+    // A chunk holds one kind: one of the two is empty.
+    Ok(floats.chain(histograms).collect())
+}
+
 /// The number of samples that a chunk's bytes claim to hold; none when there is not even a header.
 pub(crate) fn num_samples(bytes: &[u8]) -> u16 {
     bytes.first_chunk().map_or(0, |header| u16::from_be_bytes(*header))
@@ -77,3 +110,6 @@ pub enum ChunkError {
         what: &'static str,
     },
 }
+
+#[cfg(test)]
+mod tests;

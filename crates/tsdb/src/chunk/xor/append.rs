@@ -84,6 +84,12 @@ impl XorAppender {
         num_samples(self.bits.bytes())
     }
 
+    /// When the newest sample was taken; before all others when there is none.
+    #[inline]
+    pub fn last_t(&self) -> Timestamp {
+        self.t
+    }
+
     /// The newest sample.
     pub fn last(&self) -> Option<Sample> {
         (self.num_samples() > 0).then(|| Sample { t: self.t, v: f64::from_bits(self.value) })
