@@ -138,6 +138,19 @@ impl Dir {
         self.sync()
     }
 
+    /// Gives file `name` a second name, `as_name` in `target`, durable after [`Dir::sync`] of that.
+    pub fn hard_link(&self, name: &str, target: &Dir, as_name: &str) -> Result<(), DiskError> {
+        let path = self.path.join(name);
+        fs::hard_link(&path, target.path.join(as_name)).map_err(DiskError::at("link", &path))
+    }
+
+    /// Moves `name`, a file or a directory with all it holds, to `target`, durably; a file replaces one of its name.
+    pub fn move_to(&self, name: &str, target: &Dir) -> Result<(), DiskError> {
+        rename(&self.path.join(name), &target.path.join(name))?;
+        target.sync()?;
+        self.sync()
+    }
+
     /// Makes the names in this directory durable.
     pub fn sync(&self) -> Result<(), DiskError> {
         let dir = fs::File::open(&self.path).map_err(DiskError::at("open", &self.path))?;
@@ -157,10 +170,13 @@ impl Dir {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
-        let path = self.path.join(from);
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that publishes")]
-        fs::rename(&path, self.path.join(to)).map_err(DiskError::at("rename", &path))
+        rename(&self.path.join(from), &self.path.join(to))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that publishes")]
+fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
+    fs::rename(from, to).map_err(DiskError::at("rename", from))
 }
 
 #[cfg(test)]
@@ -204,5 +220,23 @@ mod tests {
         assert_eq!(dir.read("f").unwrap(), b"new");
         assert!(dir.read("g").unwrap_err().is_not_found());
         assert_eq!(dir.create("f").unwrap_err().op, "create");
+    }
+
+    #[test]
+    fn names_are_added_and_moved_between_directories() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(tmp.path()).unwrap();
+        let (from, to) = (dir.sub("from").unwrap(), dir.sub("to").unwrap());
+        from.create("f").unwrap().append(b"12").unwrap();
+        from.hard_link("f", &to, "g").unwrap();
+        from.sub("x").unwrap().create("inside").unwrap();
+        assert_eq!(from.hard_link("f", &to, "g").unwrap_err().op, "link");
+        for name in ["f", "x"] {
+            from.move_to(name, &to).unwrap();
+        }
+        assert_eq!(names(&from), []);
+        assert_eq!(names(&to), [("f".to_owned(), false, 2), ("g".to_owned(), false, 2), ("x".to_owned(), true, 0)]);
+        assert_eq!(names(&to.sub("x").unwrap()), [("inside".to_owned(), false, 0)]);
+        assert!(from.move_to("f", &to).unwrap_err().is_not_found());
     }
 }

@@ -32,6 +32,14 @@ impl File {
         self.file.set_len(self.len()).map_err(DiskError::at("truncate", &self.path))
     }
 
+    /// Cuts the file to its first `len` bytes, of which it has at least so many.
+    pub fn truncate(&self, len: u64) -> Result<(), DiskError> {
+        debug_assert!(len <= self.len(), "a file of {} bytes cannot be cut to {len}", self.len());
+        self.file.set_len(len).map_err(DiskError::at("truncate", &self.path))?;
+        self.len.store(len, Relaxed);
+        Ok(())
+    }
+
     /// Makes everything appended so far durable.
     ///
     /// Errors: after one, nothing is known of bytes that were not durable yet, and a later success proves nothing.
@@ -84,5 +92,8 @@ mod tests {
         file.append(b"third").unwrap();
         file.sync().unwrap();
         assert_eq!(dir.read("log").unwrap(), b"first third");
+        file.truncate(8).unwrap();
+        file.append(b"e end").unwrap();
+        assert_eq!((dir.read("log").unwrap().as_slice(), file.len()), (&b"first the end"[..], 13));
     }
 }
