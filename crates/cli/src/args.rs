@@ -10,6 +10,8 @@ use control::Scopes;
 use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
 use crate::duration::{parse_duration, parse_limit};
+use crate::limits::LimitArgs;
+use crate::size::parse_size;
 
 /// A PromQL server for GPU-inference clouds.
 #[derive(Debug, Parser)]
@@ -67,6 +69,7 @@ pub(crate) enum Command {
 const SERVE_EXAMPLES: &str = "Examples:
   promenade serve
   promenade serve --data-dir /var/lib/promenade --listen 0.0.0.0:9090 --retention 30d
+  promenade serve --retention forever --retention-size 2TB --series-max 5000000
   promenade serve --insecure-no-auth            (no tokens, on this machine alone)";
 
 const QUERY_EXAMPLES: &str = "Examples:
@@ -82,7 +85,7 @@ const BENCH_EXAMPLES: &str = "Examples:
 const TOKEN_EXAMPLES: &str = "Examples:
   promenade monitoring tokens create --project acme --name grafana --scope read
   promenade monitoring tokens create --project acme --name agent --scope write --expires 90d
-  promenade monitoring tokens create --operator --scope write,read,admin --expires never";
+  promenade monitoring tokens create --operator --scope write,read,admin,delete --expires never";
 
 /// The directory that holds everything; projects and tokens may be changed while a server runs on it.
 #[derive(Debug, Args)]
@@ -102,12 +105,22 @@ pub(crate) struct ServeArgs {
     /// How long samples are kept, or `forever`
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_limit)]
     pub(crate) retention: Limit,
+    /// How much disk blocks, log and head may take, such as 500GB or 64GiB; the oldest blocks go first [default: no
+    /// bound]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) retention_size: Option<u64>,
+    /// The longest block that compaction makes; 2h leaves blocks as the head wrote them, which a Thanos sidecar needs
+    /// [default: a tenth of the retention, at most 31d]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) block_max: Option<Duration>,
     /// How late a sample may come and still be stored
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     pub(crate) out_of_order_window: Duration,
     /// Ask for no tokens; only on a loopback address
     #[arg(long)]
     pub(crate) insecure_no_auth: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// A duration, or none: `forever`, `never`.
@@ -167,7 +180,8 @@ pub(crate) struct CreateTokenArgs {
     /// Name for people to read
     #[arg(long, default_value = "")]
     pub(crate) name: String,
-    /// What it allows: write, read, and for operators admin; repeat it or separate by commas [default: write,read]
+    /// What it allows: write, read, delete, and for operators admin; repeat it or separate by commas [default:
+    /// write,read]
     #[arg(long, value_name = "SCOPE")]
     pub(crate) scope: Vec<Scopes>,
     /// How long it is valid, or `never` for no end
@@ -225,6 +239,8 @@ mod tests {
         for line in [
             "promenade serve --data-dir d --listen 127.0.0.1:0 --retention 90d --out-of-order-window 24h",
             "promenade serve --insecure-no-auth --retention forever --log debug",
+            "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 0",
+            "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
             "promenade projects list --data-dir d",
             "promenade monitoring tokens create --data-dir d --project acme --name n --scope write,read --expires 90d",
@@ -244,6 +260,7 @@ mod tests {
     fn mistakes_are_told() {
         for (line, expect) in [
             ("promenade serve --retention 90", "such as 90d, 24h or 1h30m"),
+            ("promenade serve --retention-size 9XB", "such as 500GB, 64GiB or a number of bytes"),
             ("promenade serve --listen localhost", "invalid socket address"),
             ("promenade monitoring tokens create", "<--project <ID>|--operator>"),
             ("promenade monitoring tokens create --operator --project a", "cannot be used with"),

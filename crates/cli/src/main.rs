@@ -4,10 +4,12 @@ mod args;
 mod compare;
 mod demo;
 mod duration;
+mod limits;
 mod print;
 mod projects;
 mod query;
 mod serve;
+mod size;
 mod tokens;
 
 use std::io::Write;

@@ -29,8 +29,11 @@ pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config {
         retention: args.retention.0,
+        retention_bytes: args.retention_size,
+        block_max: args.block_max,
         out_of_order_window: args.out_of_order_window,
         insecure_no_auth: args.insecure_no_auth,
+        limits: args.limits.into(),
         ..Config::new(args.data.data_dir, args.listen)
     };
     block_on(async {

@@ -76,10 +76,13 @@ impl Grant {
     /// What the store may show.
     pub fn read_scope(&self) -> Result<Scope, Denied> {
         self.require(Action::Read)?;
-        Ok(match &self.0.access {
-            Access::Operator => Scope::All,
-            Access::Project(project) => Scope::Project(project.clone()),
-        })
+        Ok(self.scope())
+    }
+
+    /// Of which series the store may delete some.
+    pub fn delete_scope(&self) -> Result<Scope, Denied> {
+        self.require(Action::Delete)?;
+        Ok(self.scope())
     }
 
     /// How what is written gets its project.
@@ -89,6 +92,13 @@ impl Grant {
             Access::Operator => WriteAs::Operator,
             Access::Project(project) => WriteAs::Project(project.clone()),
         })
+    }
+
+    fn scope(&self) -> Scope {
+        match &self.0.access {
+            Access::Operator => Scope::All,
+            Access::Project(project) => Scope::Project(project.clone()),
+        }
     }
 }
 
@@ -108,6 +118,10 @@ mod tests {
         assert_eq!(grant.for_project(&project("a")).unwrap().read_scope(), Ok(Scope::Project(project("a"))));
         assert_eq!(grant.for_project(&project("b")).unwrap_err(), Denied::Project(project("b")));
         assert_eq!(grant.require(Action::Admin), Err(Denied::Scope(Action::Admin)));
+        assert_eq!(grant.delete_scope(), Err(Denied::Scope(Action::Delete)), "reading is not deleting");
+        let grant = Grant::new(Access::Project(project("a")), "delete".parse().unwrap(), None);
+        assert_eq!(grant.delete_scope(), Ok(Scope::Project(project("a"))));
+        assert_eq!(grant.read_scope(), Err(Denied::Scope(Action::Read)), "deleting is not reading");
     }
 
     #[test]

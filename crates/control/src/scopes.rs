@@ -14,11 +14,13 @@ pub enum Action {
     Read,
     /// Change how the server runs; never for a project's token.
     Admin,
+    /// Delete series.
+    Delete,
 }
 
 impl Action {
     /// Every action, in the order shown. A new one goes to the end: its place is its bit in the file.
-    const ALL: [Action; 3] = [Action::Write, Action::Read, Action::Admin];
+    const ALL: [Action; 4] = [Action::Write, Action::Read, Action::Admin, Action::Delete];
 
     /// The name in `--scope` and in messages.
     pub fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Action {
             Action::Write => "write",
             Action::Read => "read",
             Action::Admin => "admin",
+            Action::Delete => "delete",
         }
     }
 }
@@ -103,10 +106,10 @@ mod tests {
             assert_eq!(text.parse::<Scopes>().unwrap().to_string(), shown);
         }
         assert_eq!("write,read".parse(), Ok(Scopes::WRITE_READ));
-        assert_eq!("admin,read,write".parse(), Ok(Scopes::ALL));
+        assert_eq!("delete,admin,read,write".parse(), Ok(Scopes::ALL));
         for text in ["", "write,", "Write", "logs:read"] {
             let refused = text.parse::<Scopes>().unwrap_err().to_string();
-            assert!(refused.ends_with("known: write,read,admin"), "{text:?}: {refused}");
+            assert!(refused.ends_with("known: write,read,admin,delete"), "{text:?}: {refused}");
         }
     }
 }

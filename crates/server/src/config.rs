@@ -15,6 +15,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How long samples are kept; `None` keeps them for ever. Bound: at least [`RETENTION_MIN`].
     pub retention: Option<Duration>,
+    /// Bytes that blocks, log and head chunks may take on disk together; beyond, the oldest blocks are removed. `None`
+    /// sets no bound. Bound: at least [`RETENTION_BYTES_MIN`].
+    pub retention_bytes: Option<u64>,
+    /// The longest block that compaction makes; `None` is a tenth of the retention, at most 31 days. Two hours turn
+    /// levelled compaction off, as a sidecar that uploads blocks needs. Bounds: [`BLOCK_LEN_MIN`] to [`BLOCK_LEN_MAX`].
+    pub block_max: Option<Duration>,
     /// How far behind its series' newest sample a sample may be. Bound: at most [`OUT_OF_ORDER_WINDOW_MAX`].
     pub out_of_order_window: Duration,
     /// Whether requests need no token; only on a loopback address.
@@ -25,6 +31,12 @@ pub struct Config {
 
 /// A block covers two hours: a shorter retention would drop samples that are still in memory.
 pub const RETENTION_MIN: Duration = Duration::from_secs(2 * 3600);
+/// The log alone needs some room between two flushes.
+pub const RETENTION_BYTES_MIN: u64 = 256 << 20;
+/// What the head writes.
+pub const BLOCK_LEN_MIN: Duration = Duration::from_secs(2 * 3600);
+/// A quarter: beyond it one block is most of the store, and rewriting it is too.
+pub const BLOCK_LEN_MAX: Duration = Duration::from_secs(92 * 24 * 3600);
 /// A month: beyond it "late" means an import, which has its own way in.
 pub const OUT_OF_ORDER_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -35,6 +47,8 @@ impl Config {
             data_dir: data_dir.into(),
             listen,
             retention: Some(Duration::from_secs(90 * 24 * 3600)),
+            retention_bytes: None,
+            block_max: None,
             out_of_order_window: Duration::from_secs(24 * 3600),
             insecure_no_auth: false,
             limits: Limits::default(),
@@ -52,6 +66,12 @@ impl Config {
         }
         if let Some(retention) = self.retention.filter(|r| *r < RETENTION_MIN) {
             return refuse(format!("retention is {retention:?}, at least {RETENTION_MIN:?}"));
+        }
+        if let Some(bytes) = self.retention_bytes.filter(|bytes| *bytes < RETENTION_BYTES_MIN) {
+            return refuse(format!("retention size is {bytes} bytes, at least {RETENTION_BYTES_MIN}"));
+        }
+        if let Some(len) = self.block_max.filter(|len| !(BLOCK_LEN_MIN..=BLOCK_LEN_MAX).contains(len)) {
+            return refuse(format!("longest block is {len:?}, bounds {BLOCK_LEN_MIN:?} to {BLOCK_LEN_MAX:?}"));
         }
         if OUT_OF_ORDER_WINDOW_MAX < self.out_of_order_window {
             return refuse(format!(
@@ -118,6 +138,18 @@ limits! {
     writes_bytes_max: usize = 512 * MIB, MIB => 64 * GIB;
     /// Writes worked on at once; further ones wait. More than CPUs, because most of a write is waiting for the disk.
     writes_max: usize = 64, 1 => 512;
+    /// Series a project may have in the head; samples of further ones are refused, 429.
+    series_per_project_max: usize = 1_000_000, 1 => 100_000_000;
+    /// Labels of a written series, the owner's not counted.
+    labels_max: usize = 64, 8 => 1024;
+    /// Bytes of a written label's name.
+    label_name_bytes_max: usize = KIB, 64 => 64 * KIB;
+    /// Bytes of a written label's value.
+    label_value_bytes_max: usize = 4 * KIB, 64 => 64 * KIB;
+    /// Exemplars kept for a project, the newest; 0 keeps none.
+    exemplars_per_project_max: usize = 10_000, 0 => 10_000_000;
+    /// How far a sample may lie ahead of the server's clock.
+    future_max: Duration = secs(600), Duration::ZERO => secs(86_400);
     /// Time a query may take, waiting for its turn included; `timeout=` only lowers it.
     query_timeout: Duration = secs(120), MILLIS_10 => secs(3600);
     /// Queries worked on at once; 0 means two for each CPU. Further ones wait until their deadline.
@@ -156,6 +188,8 @@ mod tests {
         let table = [
             (Config { insecure_no_auth: true, ..good.clone() }, "0.0.0.0:9090 is not a loopback address"),
             (Config { retention: Some(secs(60)), ..good.clone() }, "retention is 60s, at least 7200s"),
+            (Config { retention_bytes: Some(1 << 20), ..good.clone() }, "retention size is 1048576 bytes, at least"),
+            (Config { block_max: Some(secs(3600)), ..good.clone() }, "longest block is 3600s, bounds 7200s to"),
             (Config { out_of_order_window: secs(32 * 86_400), ..good.clone() }, "out-of-order window is 2764800s"),
             (limits(|l| l.connections_max = 0), "connections_max is 0, bounds 1 to 65536"),
             (limits(|l| l.query_timeout = secs(0)), "query_timeout is 0ns, bounds 10ms to 3600s"),

@@ -32,7 +32,9 @@ mod write;
 
 pub use auth::Need;
 pub use clock::now_ms;
-pub use config::{Config, Limits, OUT_OF_ORDER_WINDOW_MAX, RETENTION_MIN};
+pub use config::{
+    BLOCK_LEN_MAX, BLOCK_LEN_MIN, Config, Limits, OUT_OF_ORDER_WINDOW_MAX, RETENTION_BYTES_MIN, RETENTION_MIN,
+};
 pub use error::ServeError;
 pub use routes::{Route, routes};
 pub use serve::{Server, control_path, open_control, serve};

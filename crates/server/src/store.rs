@@ -42,6 +42,7 @@ impl Store {
         let options = Options {
             retention_ms: config.retention.map(milliseconds),
             out_of_order_window_ms: milliseconds(config.out_of_order_window),
+            future_ms: milliseconds(config.limits.future_max),
             ..Options::default()
         };
         let db = Db::open(disk::Dir::open(&config.data_dir)?, options)?;

@@ -17,7 +17,7 @@ use model::{Budget, LabelsBuilder, Pool, ProjectId, Stop};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tsdb::{Appender, SeriesKey};
-use wire::remote_write::{BodyLimits, TimeSeries, WriteMessage, WriteRequest, decompress};
+use wire::remote_write::{BodyLimits, LabelLimits, TimeSeries, WriteMessage, WriteRequest, decompress};
 use wire::remote_write::{check_content_encoding, write_message};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -49,7 +49,7 @@ impl WritePool {
         WritePool {
             turns: Arc::new(Semaphore::new(limits.writes_max)),
             bytes: Pool::new(limits.writes_bytes_max as u64),
-            limits: BodyLimits { decompressed_bytes_max: limits.write_bytes_max, ..BodyLimits::default() },
+            limits: body_limits(limits),
             seeds: RandomState::new(),
             buffers: Mutex::new(Vec::new()),
         }
@@ -75,6 +75,15 @@ impl WritePool {
             buffers.push(buffer);
         }
     }
+}
+
+fn body_limits(limits: &Limits) -> BodyLimits {
+    let labels = LabelLimits {
+        labels_max: limits.labels_max,
+        name_bytes_max: limits.label_name_bytes_max,
+        value_bytes_max: limits.label_value_bytes_max,
+    };
+    BodyLimits { decompressed_bytes_max: limits.write_bytes_max, labels, ..BodyLimits::default() }
 }
 
 /// Handles a write. Its errors are text: senders log the first bytes of the answer as they are.
