@@ -21,6 +21,7 @@ mod histogram;
 mod run;
 mod script;
 mod series;
+mod stage;
 mod store;
 
 pub use error::ScriptError;
@@ -28,4 +29,5 @@ pub use expectation::{Annotations, Expectation, Outcome, TextMatch};
 pub use run::{Failure, Names, Report, run};
 pub use script::{Command, Eval, Load, Script, StepGrid, When};
 pub use series::{SeriesLine, Slot};
+pub use stage::{LoadedSeries, Stage};
 pub use store::{MemoryStore, SampleConflict};

@@ -1,17 +1,15 @@
-//! Runs a script: loads into a memory store, evaluates, compares; one failed evaluation does not end the script.
+//! Runs a script: evaluates over the series of each stage and compares; one failed evaluation does not end the script.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use model::{Budget, Value};
+use model::{Budget, Queryable, Value};
 use promql::{Answer, Context, Query, Steps, TextLimits};
 
-use crate::classic;
 use crate::compare::{column_at, compare};
 use crate::error::ScriptError;
 use crate::expectation::Outcome;
-use crate::script::{Command, Eval, Load, Script, StepGrid, When};
-use crate::series::Slot;
-use crate::store::MemoryStore;
+use crate::script::{Eval, Script, StepGrid, When};
+use crate::stage::Stage;
 
 /// The lookback delta of the test language.
 const LOOKBACK_MS: i64 = 5 * 60 * 1000;
@@ -58,53 +56,33 @@ pub enum Names {
     DroppedLateWithTypeAndUnit,
 }
 
-/// Runs all commands of `script`.
+/// Runs all commands of `script` over a memory store.
 ///
 /// Errors: series that cannot be loaded. A wrong answer, an error or a panic of the engine is a failure of its evaluation.
 pub fn run(script: &Script, names: Names) -> Result<Report, ScriptError> {
-    let mut store = MemoryStore::default();
     let mut report = Report::default();
-    for command in &script.commands {
-        match command {
-            Command::Clear => store = MemoryStore::default(),
-            Command::Load(load) => {
-                load_into(&mut store, load).map_err(|what| ScriptError { line: load.line, what })?;
-            }
-            Command::Eval(eval) => {
-                report.evals += 1;
-                let checked = catch_unwind(AssertUnwindSafe(|| check(&store, eval, names)));
-                if let Err(why) = checked.unwrap_or_else(|_| Err("the engine panicked".to_owned())) {
-                    report.failures.push(Failure { line: eval.line, expr: eval.expr.clone(), why });
-                }
-            }
-        }
+    for stage in script.stages() {
+        let store = stage.memory_store()?;
+        report.evals += stage.evals.len();
+        report.failures.extend(stage.failures(&store, names));
     }
     Ok(report)
 }
 
-fn load_into(store: &mut MemoryStore, load: &Load) -> Result<(), String> {
-    for line in &load.series {
-        for (slot_idx, slot) in line.slots.iter().enumerate() {
-            let t = load.slot_time(slot_idx);
-            let pushed = match slot {
-                Slot::Missing => Ok(()),
-                Slot::Float(v) => store.push_float(&line.labels, t, *v),
-                Slot::Histogram { histogram, .. } => store.push_histogram(&line.labels, t, histogram.clone()),
-            };
-            pushed.map_err(|conflict| conflict.to_string())?;
-        }
+impl Stage<'_> {
+    /// The evaluations that do not give over `store` what the script states, or at which the engine panics.
+    pub fn failures(&self, store: &dyn Queryable, names: Names) -> Vec<Failure> {
+        let failure = |eval: &&Eval| {
+            let checked = catch_unwind(AssertUnwindSafe(|| check(store, eval, names)));
+            let why = checked.unwrap_or_else(|_| Err("the engine panicked".to_owned())).err()?;
+            Some(Failure { line: eval.line, expr: eval.expr.clone(), why })
+        };
+        self.evals.iter().filter_map(failure).collect()
     }
-    if load.with_native {
-        for (labels, slot_idx, histogram) in classic::convert(&load.series)? {
-            let t = load.slot_time(slot_idx);
-            store.push_histogram(&labels, t, histogram.into()).map_err(|conflict| conflict.to_string())?;
-        }
-    }
-    Ok(())
 }
 
 /// Evaluates and compares, an instant vector or scalar a second time as one step of a range query.
-fn check(store: &MemoryStore, eval: &Eval, names: Names) -> Result<(), String> {
+fn check(store: &dyn Queryable, eval: &Eval, names: Names) -> Result<(), String> {
     let answer = match (evaluate(store, eval, eval.when, names), &eval.expected.outcome) {
         (Ok(answer), Outcome::Fail(text)) => {
             return Err(format!("expected an error {text}, got {:?}", answer.value));
@@ -131,7 +109,7 @@ fn check(store: &MemoryStore, eval: &Eval, names: Names) -> Result<(), String> {
 }
 
 /// Evaluates a range query around `t` and compares its step at `t`.
-fn check_as_step(store: &MemoryStore, eval: &Eval, t: i64, names: Names) -> Result<(), String> {
+fn check_as_step(store: &dyn Queryable, eval: &Eval, t: i64, names: Names) -> Result<(), String> {
     let around = StepGrid { start: t - AROUND_MS, end: t + AROUND_MS, step_ms: AROUND_MS };
     let Value::Matrix(series) = evaluate(store, eval, When::Range(around), names)?.value else {
         return Err("expected a matrix".to_owned());
@@ -154,7 +132,7 @@ fn means_otherwise_in_range(expr: &str) -> bool {
     RANGE_CALLS.iter().any(|call| expr.contains(call))
 }
 
-fn evaluate(store: &MemoryStore, eval: &Eval, when: When, names: Names) -> Result<Answer, String> {
+fn evaluate(store: &dyn Queryable, eval: &Eval, when: When, names: Names) -> Result<Answer, String> {
     let mut query = Query::parse(&eval.expr, &TextLimits::default()).map_err(|error| error.to_string())?;
     query = match names {
         Names::DroppedAtOnce => query,
