@@ -18,6 +18,7 @@ mod prepare;
 mod print;
 mod query;
 mod scan;
+mod selectors;
 mod settle;
 mod skeleton;
 mod span;

@@ -13,6 +13,7 @@ use crate::expr::{AggregateOp, Expr, RangeSelector};
 use crate::functions::extend;
 use crate::functions::order::decides_order;
 use crate::lower::Lowered;
+use crate::selectors::selectors;
 use crate::settle::settle;
 use crate::stack::{depth, with_stack};
 use crate::{EvalError, ParseError, TextLimits, ValueType, check, lower, prepare, scan};
@@ -125,6 +126,13 @@ impl Query {
     /// The type of the answer.
     pub fn value_type(&self) -> ValueType {
         self.expr.value_type()
+    }
+
+    /// The matchers of each selector, in the order written: which series the query names, whatever it does with them.
+    ///
+    /// Errors: the system has no thread for a deep expression.
+    pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, EvalError> {
+        with_stack(self.depth, || selectors(&self.expr)).map_err(EvalError::Storage)
     }
 
     /// Evaluates at one time.
