@@ -95,6 +95,76 @@ pub enum LabelFault {
     },
 }
 
+/// Why one native histogram is refused; what else its series holds is kept.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum HistogramFault {
+    /// The bytes are not the message they should be.
+    #[error("malformed histogram message")]
+    Malformed,
+    /// Its schema is none that is known.
+    #[error("histogram schema {schema}, known are -4 to 52 and -53")]
+    Schema {
+        /// The schema sent.
+        schema: i32,
+    },
+    /// There are too many buckets, spans or bounds.
+    #[error("histogram has more than {limit} buckets, spans or bounds")]
+    TooManyBuckets {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Spans and buckets do not belong together.
+    #[error("histogram spans lay out {spans} buckets, {buckets} were sent")]
+    SpansMismatch {
+        /// Buckets that the spans lay out.
+        spans: u64,
+        /// Buckets sent.
+        buckets: usize,
+    },
+    /// A span begins before the one in front of it ends, or a custom one before the first bucket.
+    #[error("histogram span offset {offset} is negative")]
+    SpanOffset {
+        /// The offset.
+        offset: i32,
+    },
+    /// The spans reach beyond the custom buckets.
+    #[error("histogram spans end at custom bucket {end} of {n}")]
+    CustomLayout {
+        /// The index behind the last bucket.
+        end: i32,
+        /// Buckets that the bounds make.
+        n: usize,
+    },
+    /// The buckets hold more or less than the count says.
+    #[error("histogram count is {count}, its buckets hold {buckets}")]
+    CountMismatch {
+        /// The count sent.
+        count: u64,
+        /// The sum of the buckets.
+        buckets: u128,
+    },
+    /// Another rule is broken.
+    #[error("histogram has {0}")]
+    Invalid(&'static str),
+}
+
+/// Why one exemplar is refused; what else its series holds is kept.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ExemplarFault {
+    /// The bytes are not the message they should be.
+    #[error("malformed exemplar message")]
+    Malformed,
+    /// Its labels are too long.
+    #[error("exemplar labels have more than {limit} characters")]
+    TooLong {
+        /// Characters that all names and values may have.
+        limit: usize,
+    },
+    /// Its labels are unacceptable.
+    #[error("{0} in exemplar")]
+    Labels(#[from] LabelFault),
+}
+
 /// A `Content-Type` or `Content-Encoding` that this server does not read: the answer is 415.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct UnsupportedMedia {

@@ -115,6 +115,19 @@ impl<'a> Cursor<'a> {
         Some(self.varint()?.cast_signed())
     }
 
+    /// A varint as a signed number of 64 bits, zigzag.
+    #[inline]
+    pub(crate) fn sint64(&mut self) -> Option<i64> {
+        let n = self.varint()?;
+        Some((n >> 1).cast_signed() ^ -((n & 1).cast_signed()))
+    }
+
+    /// A varint as a signed number of 32 bits, zigzag; one that needs more is not well-formed.
+    #[inline]
+    pub(crate) fn sint32(&mut self) -> Option<i32> {
+        i32::try_from(self.sint64()?).ok()
+    }
+
     /// Eight bytes as a float; every bit of a NaN is kept.
     #[inline]
     pub(crate) fn double(&mut self) -> Option<f64> {
@@ -172,6 +185,38 @@ pub(crate) fn push_varint(mut value: u64, into: &mut Vec<u8>) {
     into.push(value as u8);
 }
 
+/// Appends a field of bytes, text or a message.
+#[inline]
+pub(crate) fn push_bytes(tag: u32, bytes: &[u8], into: &mut Vec<u8>) {
+    push_tag(tag, into);
+    push_varint(bytes.len() as u64, into);
+    into.extend_from_slice(bytes);
+}
+
+/// Appends a float field, unless it is zero: that is what an absent one means, and minus zero is not absent.
+#[inline]
+pub(crate) fn push_double(tag: u32, value: f64, into: &mut Vec<u8>) {
+    if value.to_bits() != 0 {
+        push_tag(tag, into);
+        into.extend_from_slice(&value.to_bits().to_le_bytes());
+    }
+}
+
+/// Appends a number field, unless it is zero.
+#[inline]
+pub(crate) fn push_int64(tag: u32, value: i64, into: &mut Vec<u8>) {
+    if value != 0 {
+        push_tag(tag, into);
+        push_varint(value.cast_unsigned(), into);
+    }
+}
+
+/// The number whose varint is the zigzag form of `value`.
+#[inline]
+pub(crate) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
 /// The bytes [`push_varint`] takes for `value`.
 #[inline]
 pub(crate) fn varint_len(value: u64) -> usize {
@@ -193,6 +238,17 @@ mod tests {
             assert_eq!(cursor.varint(), Some(value));
             assert!(cursor.is_at_end());
             assert_eq!(Cursor::new(&buf[..buf.len() - 1]).varint(), None, "{value} cut short");
+        }
+    }
+
+    #[test]
+    fn signed_numbers_come_back() {
+        for (value, number) in [(0, 0), (-1, 1), (1, 2), (-2, 3), (i64::MAX, u64::MAX - 1), (i64::MIN, u64::MAX)] {
+            assert_eq!(zigzag(value), number);
+            let mut buf = Vec::new();
+            push_varint(number, &mut buf);
+            assert_eq!(Cursor::new(&buf).sint64(), Some(value));
+            assert_eq!(Cursor::new(&buf).sint32(), i32::try_from(value).ok());
         }
     }
 

@@ -5,7 +5,7 @@ mod field;
 pub mod json;
 pub mod remote_write;
 
-pub use error::{LabelError, LabelFault, UnsupportedMedia, WireError};
+pub use error::{ExemplarFault, HistogramFault, LabelError, LabelFault, UnsupportedMedia, WireError};
 
 /// The messages of `proto/` as generated: the oracle of tests, never the receive path.
 #[doc(hidden)]

@@ -1,11 +1,15 @@
 //! The sender's end: series into a message, without building one in memory first.
 
-use model::{Metadata, Sample};
+use model::{Exemplar, Metadata, Sample, SampleValue, Timestamp};
 
 use super::body::compress;
+use super::exemplar::{TIMESTAMP, VALUE};
+use super::histogram_encoder::push_histogram;
 use super::metadata::{FAMILY, HELP, KIND, UNIT, kind_number};
 use crate::WireError;
-use crate::field::{bytes_tag, fixed64_tag, push_tag, push_varint, varint_len, varint_tag};
+use crate::field::{
+    bytes_tag, fixed64_tag, push_bytes, push_double, push_int64, push_tag, push_varint, varint_len, varint_tag,
+};
 
 /// Bytes of a sample's value with its tag.
 const VALUE_LEN: usize = 9;
@@ -23,6 +27,19 @@ pub fn encode_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -
         push_text(bytes_tag(2), value, &mut into);
     }
     into
+}
+
+/// What a series of a request holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SeriesContent<'a> {
+    /// Floats and histograms, in order of time.
+    pub values: &'a [(Timestamp, SampleValue)],
+    /// Exemplars, in order of time.
+    pub exemplars: &'a [Exemplar],
+    /// Since when the values count, 0 if that is not known: remote write 2.0 alone tells it.
+    pub start: Timestamp,
+    /// What its family is: remote write 2.0 alone tells it with the series.
+    pub metadata: Option<&'a Metadata>,
 }
 
 /// Collects series and metadata into one request.
@@ -64,6 +81,32 @@ impl WriteRequestEncoder {
         self.n_samples += samples.len();
     }
 
+    /// Adds a series with values of any kind and exemplars; its labels are [`encode_labels`]'.
+    pub fn push_content(&mut self, labels: &[u8], content: &SeriesContent<'_>) {
+        let mut series = labels.to_vec();
+        let mut message = Vec::new();
+        for (t, value) in content.values {
+            message.clear();
+            let tag = if let SampleValue::Float(v) = value {
+                push_double(fixed64_tag(1), *v, &mut message);
+                push_int64(varint_tag(2), *t, &mut message);
+                bytes_tag(2)
+            } else {
+                push_histogram(*t, 0, value, &mut message);
+                bytes_tag(4)
+            };
+            push_bytes(tag, &message, &mut series);
+        }
+        for exemplar in content.exemplars {
+            message = encode_labels(exemplar.labels.iter());
+            push_double(VALUE, exemplar.v, &mut message);
+            push_int64(TIMESTAMP, exemplar.t, &mut message);
+            push_bytes(bytes_tag(3), &message, &mut series);
+        }
+        push_bytes(bytes_tag(1), &series, &mut self.message);
+        self.n_samples += content.values.len();
+    }
+
     /// Adds the description of a metric family.
     pub fn push_metadata(&mut self, family: &str, metadata: &Metadata) {
         let mut message = Vec::with_capacity(family.len() + metadata.help.len() + metadata.unit.len() + 16);
@@ -77,7 +120,7 @@ impl WriteRequestEncoder {
         self.message.extend_from_slice(&message);
     }
 
-    /// Samples pushed since the start or the last [`WriteRequestEncoder::finish`].
+    /// Samples of any kind pushed since the start or the last [`WriteRequestEncoder::finish`].
     pub fn n_samples(&self) -> usize {
         self.n_samples
     }
@@ -121,7 +164,5 @@ fn text_len(text: &str) -> usize {
 }
 
 fn push_text(tag: u32, text: &str, into: &mut Vec<u8>) {
-    push_tag(tag, into);
-    push_varint(text.len() as u64, into);
-    into.extend_from_slice(text.as_bytes());
+    push_bytes(tag, text.as_bytes(), into);
 }

@@ -6,6 +6,9 @@ use super::LabelLimits;
 use crate::field::{Cursor, bytes_tag, field_number};
 use crate::{LabelError, LabelFault};
 
+/// A label in a series or an exemplar.
+pub(super) const LABEL: u32 = bytes_tag(1);
+
 const NAME: u32 = bytes_tag(1);
 const VALUE: u32 = bytes_tag(2);
 
@@ -32,7 +35,7 @@ pub(super) fn plain_label_len(fields: &[u8]) -> Option<usize> {
     (name_len + usize::from(*value_len) + 4 == len && len + 2 <= fields.len()).then_some(len + 2)
 }
 
-fn read_label(mut message: Cursor<'_>) -> Option<(&[u8], &[u8])> {
+pub(super) fn read_label(mut message: Cursor<'_>) -> Option<(&[u8], &[u8])> {
     let (mut name, mut value) = (&[][..], &[][..]);
     while !message.is_at_end() {
         match message.tag()? {

@@ -2,15 +2,18 @@
 
 mod body;
 mod encoder;
+mod exemplar;
 #[cfg(test)]
 mod fuzz;
+mod histogram;
+mod histogram_encoder;
 mod labels;
 mod media;
 mod metadata;
 mod request;
 
 pub use body::{compress, decompress};
-pub use encoder::{WriteRequestEncoder, encode_labels};
+pub use encoder::{SeriesContent, WriteRequestEncoder, encode_labels};
 pub use media::{WriteMessage, check_content_encoding, write_message};
 pub use metadata::FamilyMetadata;
 pub use request::{TimeSeries, WriteRequest};

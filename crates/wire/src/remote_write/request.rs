@@ -2,18 +2,17 @@
 
 use std::ops::Range;
 
-use model::{LabelsBuilder, Sample};
+use model::{Exemplar, LabelsBuilder, Sample, SampleValue, Timestamp};
 
-use super::labels::{check_label, plain_label_len, read_labels};
+use super::labels::{LABEL, check_label, plain_label_len, read_labels};
 use super::metadata::{FamilyMetadata, check_metadata};
-use super::{BodyLimits, LabelLimits};
+use super::{BodyLimits, LabelLimits, exemplar, histogram};
 use crate::field::{Cursor, bytes_tag, field_number, fixed64_tag, varint_tag};
-use crate::{LabelError, WireError};
+use crate::{ExemplarFault, HistogramFault, LabelError, WireError};
 
 const SERIES: u32 = bytes_tag(1);
 const METADATA: u32 = bytes_tag(3);
 
-const LABEL: u32 = bytes_tag(1);
 const SAMPLE: u32 = bytes_tag(2);
 const EXEMPLAR: u32 = bytes_tag(3);
 const HISTOGRAM: u32 = bytes_tag(4);
@@ -49,6 +48,8 @@ struct Extent {
     labels: Range<u32>,
     is_gathered: bool,
     samples: Range<u32>,
+    /// The whole message in `body`: exemplars and histograms are read from it when asked for.
+    message: Range<u32>,
     n_exemplars: u32,
     n_histograms: u32,
 }
@@ -151,7 +152,7 @@ impl<'a> WriteRequest<'a> {
                 }
                 SAMPLE => self.samples.push(read_sample(cursor.message()?)?),
                 EXEMPLAR => {
-                    check_exemplar(cursor.message()?)?;
+                    check_fields(cursor.message()?)?;
                     n_exemplars += 1;
                 }
                 HISTOGRAM => {
@@ -171,6 +172,7 @@ impl<'a> WriteRequest<'a> {
             labels: as_u32(labels),
             is_gathered: is_scattered,
             samples: as_u32(first_sample..self.samples.len()),
+            message: as_u32(message.pos()..cursor.pos()),
             n_exemplars,
             n_histograms,
         });
@@ -248,8 +250,28 @@ impl<'a> TimeSeries<'a> {
     }
 
     /// The float samples, in the order sent.
-    pub fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + use<'a> {
+    pub fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + DoubleEndedIterator + use<'a> {
         self.request.samples.get(as_usize(&self.extent.samples)).unwrap_or_default().iter().copied()
+    }
+
+    /// The native histograms, in the order sent, each checked on its own.
+    ///
+    /// Finer resolutions than are stored are reduced; integer counts beyond 2^53 become floats.
+    pub fn histograms(&self) -> impl Iterator<Item = Result<(Timestamp, SampleValue), HistogramFault>> + use<'a> {
+        self.messages(HISTOGRAM, self.extent.n_histograms).map(|message| histogram::decode(message))
+    }
+
+    /// The exemplars, in the order sent, each checked on its own; one sent without a time has that of the series'
+    /// last sample.
+    pub fn exemplars(&self) -> impl Iterator<Item = Result<Exemplar, ExemplarFault>> + use<'a> {
+        let t = if self.extent.n_exemplars == 0 { 0 } else { self.last_t() };
+        self.messages(EXEMPLAR, self.extent.n_exemplars).map(move |message| {
+            let mut exemplar = exemplar::decode(message)?;
+            if exemplar.t == 0 {
+                exemplar.t = t;
+            }
+            Ok(exemplar)
+        })
     }
 
     /// Whether native histograms were sent.
@@ -257,14 +279,34 @@ impl<'a> TimeSeries<'a> {
         self.extent.n_histograms > 0
     }
 
-    /// Native histograms sent; they are counted, not read.
+    /// Native histograms sent.
     pub fn n_histograms(&self) -> usize {
         self.extent.n_histograms as usize
     }
 
-    /// Exemplars sent; they are counted, not read.
+    /// Exemplars sent.
     pub fn n_exemplars(&self) -> usize {
         self.extent.n_exemplars as usize
+    }
+
+    /// The `n` messages in fields `tag`; without any the series' bytes are not looked at again.
+    fn messages(&self, tag: u32, n: u32) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
+        let mut cursor = Cursor::new(self.request.body.get(as_usize(&self.extent.message)).unwrap_or_default());
+        let mut next = move || loop {
+            let found = cursor.tag()?;
+            if found == tag {
+                return cursor.message();
+            }
+            cursor.skip(found)?;
+        };
+        (0..n).map_while(move |_| next())
+    }
+
+    /// The time of the last sample or histogram, 0 without any.
+    fn last_t(&self) -> Timestamp {
+        let sample = self.samples().map(|sample| sample.t).next_back();
+        let histogram = self.messages(HISTOGRAM, self.extent.n_histograms).map(|message| histogram::times(message).0);
+        sample.into_iter().chain(histogram).max().unwrap_or(0)
     }
 }
 
@@ -292,16 +334,7 @@ fn read_sample(mut message: Cursor<'_>) -> Option<Sample> {
     Some(sample)
 }
 
-fn check_exemplar(mut message: Cursor<'_>) -> Option<()> {
-    while !message.is_at_end() {
-        match message.tag()? {
-            LABEL => check_label(message.message()?)?,
-            tag => message.skip(tag)?,
-        }
-    }
-    Some(())
-}
-
+/// Whether the fields are well-formed; those inside them are looked at when someone asks.
 fn check_fields(mut message: Cursor<'_>) -> Option<()> {
     while !message.is_at_end() {
         let tag = message.tag()?;

@@ -1,0 +1,71 @@
+//! An exemplar's message: its few labels, checked, and its value and time.
+
+use model::{Exemplar, Labels};
+
+use super::labels::{LABEL, read_label};
+use crate::field::{Cursor, field_number, fixed64_tag, varint_tag};
+use crate::{ExemplarFault, LabelFault};
+
+pub(super) const VALUE: u32 = fixed64_tag(2);
+pub(super) const TIMESTAMP: u32 = varint_tag(3);
+
+/// Characters of all names and values of one exemplar. Source: OpenMetrics 1.0, "Exemplars".
+pub(crate) const CHARS_MAX: usize = 128;
+
+/// Reads and checks the exemplar in `message`; one without a time has the time 0.
+pub(super) fn decode(message: Cursor<'_>) -> Result<Exemplar, ExemplarFault> {
+    let raw = RawExemplar::read(message).ok_or(ExemplarFault::Malformed)?;
+    let labels = check_labels(raw.pairs.into_iter())?;
+    Ok(Exemplar { labels, t: raw.t, v: raw.v })
+}
+
+#[derive(Default)]
+struct RawExemplar<'a> {
+    pairs: Vec<(&'a [u8], &'a [u8])>,
+    t: i64,
+    v: f64,
+}
+
+impl<'a> RawExemplar<'a> {
+    fn read(mut message: Cursor<'a>) -> Option<RawExemplar<'a>> {
+        let mut raw = RawExemplar::default();
+        while !message.is_at_end() {
+            match message.tag()? {
+                LABEL => raw.pairs.push(read_label(message.message()?)?),
+                VALUE => raw.v = message.double()?,
+                TIMESTAMP => raw.t = message.int64()?,
+                tag if (1..=3).contains(&field_number(tag)) => return None,
+                tag => message.skip(tag)?,
+            }
+        }
+        Some(raw)
+    }
+}
+
+/// Labels of the pairs, sorted and without those of empty value, if an exemplar may have them.
+pub(crate) fn check_labels<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Labels, ExemplarFault> {
+    let mut checked = Vec::new();
+    let mut n_chars = 0;
+    for (name, value) in pairs {
+        // A character takes four bytes at most: however long the text, little of it is looked at.
+        if name.len() + value.len() > 4 * CHARS_MAX {
+            return Err(ExemplarFault::TooLong { limit: CHARS_MAX });
+        }
+        let name = std::str::from_utf8(name).map_err(|_| LabelFault::NotUtf8)?;
+        let value = std::str::from_utf8(value).map_err(|_| LabelFault::NotUtf8)?;
+        if name.is_empty() {
+            return Err(LabelFault::EmptyName.into());
+        }
+        n_chars += name.chars().count() + value.chars().count();
+        if n_chars > CHARS_MAX {
+            return Err(ExemplarFault::TooLong { limit: CHARS_MAX });
+        }
+        checked.push((name, value));
+    }
+    checked.sort_unstable();
+    if let Some([(name, _), _]) = checked.array_windows().find(|[a, b]| a.0 == b.0) {
+        return Err(LabelFault::Duplicate { name: (*name).to_owned() }.into());
+    }
+    checked.retain(|(_, value)| !value.is_empty());
+    Ok(Labels::from_sorted(checked, &mut String::new()))
+}
