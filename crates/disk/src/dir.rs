@@ -1,19 +1,17 @@
 //! A directory: list, create, read, map, remove, and publish by rename.
 
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::real::Real;
+use crate::system::System;
 use crate::{DiskError, File, Map};
-
-/// Only the owner may enter: the data of all tenants is inside.
-const DIR_MODE: u32 = 0o700;
-/// Only the owner may read.
-const FILE_MODE: u32 = 0o600;
 
 /// A directory that exists.
 #[derive(Clone, Debug)]
 pub struct Dir {
+    system: Arc<dyn System>,
     path: PathBuf,
 }
 
@@ -33,17 +31,27 @@ impl Dir {
     pub fn open(path: impl Into<PathBuf>) -> Result<Dir, DiskError> {
         let path = path.into();
         let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).count();
-        let dir = Dir::create_all(path)?;
+        let dir = Dir { system: Arc::new(Real), path };
+        dir.make()?;
         for parent in dir.path.ancestors().skip(1).take(missing) {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            Dir { path: parent.to_owned() }.sync()?;
+            Dir { path: parent.to_owned(), ..dir.clone() }.sync()?;
         }
         Ok(dir)
     }
 
-    fn create_all(path: PathBuf) -> Result<Dir, DiskError> {
-        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(&path).map_err(DiskError::at("create", &path))?;
-        Ok(Dir { path })
+    /// The root directory of a simulated system.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn root_of(system: Arc<dyn System>) -> Dir {
+        Dir { system, path: PathBuf::from("/") }
+    }
+
+    fn make(&self) -> Result<(), DiskError> {
+        self.system.make_dirs(&self.path).map_err(DiskError::at("create", &self.path))
+    }
+
+    pub(crate) fn system(&self) -> &dyn System {
+        &*self.system
     }
 
     /// Where it is.
@@ -53,23 +61,14 @@ impl Dir {
 
     /// Opens the directory `name` inside, creating it when it is not there; its name is durable after [`Dir::sync`].
     pub fn sub(&self, name: &str) -> Result<Dir, DiskError> {
-        Dir::create_all(self.path.join(name))
+        let sub = Dir { path: self.path.join(name), ..self.clone() };
+        sub.make()?;
+        Ok(sub)
     }
 
     /// The names inside, sorted. A name that is not UTF-8 is not ours and is left out.
     pub fn list(&self) -> Result<Vec<Entry>, DiskError> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(DiskError::at("list", &self.path))? {
-            let entry = entry.map_err(DiskError::at("list", &self.path))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let meta = match entry.metadata() {
-                Ok(meta) => meta,
-                // A file that goes away between the two calls is not there any more: not an error.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(DiskError::at("stat", &entry.path())(e)),
-            };
-            entries.push(Entry { name, is_dir: meta.is_dir(), len: meta.len() });
-        }
+        let mut entries = self.system.list(&self.path).map_err(DiskError::at("list", &self.path))?;
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
@@ -77,44 +76,39 @@ impl Dir {
     /// Creates file `name`, which must not be there, for appending.
     pub fn create(&self, name: &str) -> Result<File, DiskError> {
         let path = self.path.join(name);
-        let file = fs::OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(&path)
-            .map_err(DiskError::at("create", &path))?;
-        Ok(File::new(file, path, 0))
+        let file = self.system.create(&path).map_err(DiskError::at("create", &path))?;
+        Ok(File::new(file, path))
     }
 
     /// Reads the whole of file `name`.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, DiskError> {
         let path = self.path.join(name);
-        fs::read(&path).map_err(DiskError::at("read", &path))
+        self.system.read(&path).map_err(DiskError::at("read", &path))
     }
 
     /// Maps file `name` for reading. The file must not change while it is mapped: published files never do.
     pub fn map(&self, name: &str) -> Result<Map, DiskError> {
-        Map::open(&self.path.join(name))
+        let path = self.path.join(name);
+        self.system.map(&path).map_err(DiskError::at("map", &path))
     }
 
     /// Cuts file `name` to `len` bytes and syncs it.
     pub fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {
         let path = self.path.join(name);
-        let file = fs::OpenOptions::new().write(true).open(&path).map_err(DiskError::at("open", &path))?;
+        let file = self.system.open(&path).map_err(DiskError::at("open", &path))?;
         file.set_len(len).map_err(DiskError::at("truncate", &path))?;
-        crate::file::sync_data(&file).map_err(DiskError::at("sync", &path))
+        file.sync().map_err(DiskError::at("sync", &path))
     }
 
     /// Removes `name`, a file or a directory with all it holds. Removing what is not there is done already.
     pub fn remove(&self, name: &str) -> Result<(), DiskError> {
         let path = self.path.join(name);
-        let removed = match fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
-            Err(e) => Err(e),
-        };
+        let removed = self.system.is_dir(&path).and_then(|is_dir| match is_dir {
+            true => self.system.remove_dir_all(&path),
+            false => self.system.remove_file(&path),
+        });
         match removed {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
             result => result.map_err(DiskError::at("remove", &path)),
         }
     }
@@ -123,7 +117,7 @@ impl Dir {
     /// everything inside, or (after a crash in between) not at all.
     pub fn publish(&self, tmp: &str, name: &str) -> Result<(), DiskError> {
         self.sub(tmp)?.sync()?;
-        self.rename(tmp, name)?;
+        self.rename(tmp, &self.path.join(name))?;
         self.sync()
     }
 
@@ -134,27 +128,26 @@ impl Dir {
         let file = self.create(&tmp)?;
         file.append(bytes)?;
         file.sync()?;
-        self.rename(&tmp, name)?;
+        self.rename(&tmp, &self.path.join(name))?;
         self.sync()
     }
 
     /// Gives file `name` a second name, `as_name` in `target`, durable after [`Dir::sync`] of that.
     pub fn hard_link(&self, name: &str, target: &Dir, as_name: &str) -> Result<(), DiskError> {
         let path = self.path.join(name);
-        fs::hard_link(&path, target.path.join(as_name)).map_err(DiskError::at("link", &path))
+        self.system.hard_link(&path, &target.path.join(as_name)).map_err(DiskError::at("link", &path))
     }
 
     /// Moves `name`, a file or a directory with all it holds, to `target`, durably; a file replaces one of its name.
     pub fn move_to(&self, name: &str, target: &Dir) -> Result<(), DiskError> {
-        rename(&self.path.join(name), &target.path.join(name))?;
+        self.rename(name, &target.path.join(name))?;
         target.sync()?;
         self.sync()
     }
 
     /// Makes the names in this directory durable.
     pub fn sync(&self) -> Result<(), DiskError> {
-        let dir = fs::File::open(&self.path).map_err(DiskError::at("open", &self.path))?;
-        crate::file::sync_all(&dir).map_err(DiskError::at("sync", &self.path))
+        self.system.sync_dir(&self.path).map_err(DiskError::at("sync", &self.path))
     }
 
     /// The bytes of all files below. Cost: a walk of the tree.
@@ -162,21 +155,17 @@ impl Dir {
         let mut sum = 0;
         for entry in self.list()? {
             sum += match entry.is_dir {
-                true => Dir { path: self.path.join(&entry.name) }.size_bytes()?,
+                true => Dir { path: self.path.join(&entry.name), ..self.clone() }.size_bytes()?,
                 false => entry.len,
             };
         }
         Ok(sum)
     }
 
-    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
-        rename(&self.path.join(from), &self.path.join(to))
+    fn rename(&self, from: &str, to: &Path) -> Result<(), DiskError> {
+        let path = self.path.join(from);
+        self.system.rename(&path, to).map_err(DiskError::at("rename", &path))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one place that publishes")]
-fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
-    fs::rename(from, to).map_err(DiskError::at("rename", from))
 }
 
 #[cfg(test)]

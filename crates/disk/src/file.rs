@@ -1,28 +1,27 @@
 //! A file that only grows: append, sync, length.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::DiskError;
+use crate::system::Handle;
 
 /// A file open for appending. One thread appends while others may sync.
 #[derive(Debug)]
 pub struct File {
-    file: fs::File,
+    file: Box<dyn Handle>,
     path: PathBuf,
     len: AtomicU64,
 }
 
 impl File {
-    pub(crate) fn new(file: fs::File, path: PathBuf, len: u64) -> File {
-        File { file, path, len: AtomicU64::new(len) }
+    pub(crate) fn new(file: Box<dyn Handle>, path: PathBuf) -> File {
+        File { file, path, len: AtomicU64::new(0) }
     }
 
     /// Adds `bytes` at the end. After an error the file may hold a part of them: see [`File::rewind`].
     pub fn append(&self, bytes: &[u8]) -> Result<(), DiskError> {
-        (&self.file).write_all(bytes).map_err(DiskError::at("write", &self.path))?;
+        self.file.append(bytes).map_err(DiskError::at("write", &self.path))?;
         self.len.fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
     }
@@ -44,7 +43,7 @@ impl File {
     ///
     /// Errors: after one, nothing is known of bytes that were not durable yet, and a later success proves nothing.
     pub fn sync(&self) -> Result<(), DiskError> {
-        sync_data(&self.file).map_err(DiskError::at("sync", &self.path))
+        self.file.sync().map_err(DiskError::at("sync", &self.path))
     }
 
     /// Bytes appended without an error.
@@ -63,20 +62,8 @@ impl File {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that syncs")]
-pub(crate) fn sync_data(file: &fs::File) -> std::io::Result<()> {
-    file.sync_data()
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one place that syncs")]
-pub(crate) fn sync_all(file: &fs::File) -> std::io::Result<()> {
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use crate::Dir;
 
     #[test]
@@ -86,7 +73,7 @@ mod tests {
         let file = dir.create("log").unwrap();
         file.append(b"first ").unwrap();
         // Half an append: the bytes are there, and it was never counted.
-        (&file.file).write_all(b"sec").unwrap();
+        file.file.append(b"sec").unwrap();
         file.rewind().unwrap();
         assert_eq!((dir.read("log").unwrap().as_slice(), file.len()), (&b"first "[..], 6));
         file.append(b"third").unwrap();

@@ -8,9 +8,15 @@ mod error;
 mod file;
 mod lock;
 mod mmap;
+mod real;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+mod system;
 
 pub use dir::{Dir, Entry};
 pub use error::DiskError;
 pub use file::File;
 pub use lock::Lock;
 pub use mmap::Map;
+#[cfg(any(test, feature = "sim"))]
+pub use sim::Sim;
