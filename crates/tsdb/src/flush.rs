@@ -12,7 +12,7 @@ use crate::chunk::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender, xor};
 use crate::error::TsdbError;
 use crate::head::{Head, Series, Snapshot};
 use crate::options::{BLOCK_MS, GRACE_MS};
-use crate::wal::{self, RecordWriter};
+use crate::wal::{self, Records};
 
 /// Writes the head's samples before `before` to blocks, calls `publish` with each, and lets the head forget them.
 ///
@@ -122,9 +122,9 @@ fn encode_run(run: &[(Timestamp, f64)]) -> EncodedChunk {
 fn truncate_log(head: &Head, covered: u64, before: Timestamp) -> Result<(), TsdbError> {
     let Some(number) = head.log().obsolete(covered, before) else { return Ok(()) };
     let families = head.families().read().all();
-    let mut writer = RecordWriter::default();
-    let record = (!families.is_empty()).then(|| writer.metadata(families.iter()));
-    wal::write_checkpoint(head.log().dir(), number, record.into_iter())?;
+    let mut records = Records::default();
+    records.metadata(&families);
+    wal::write_checkpoint(head.log().dir(), number, &records)?;
     head.log().remove_through(number)?;
     Ok(())
 }

@@ -213,22 +213,16 @@ impl Head {
                 told.iter().filter(|family| known.set(family)).collect()
             }
         };
-        let mut records: Vec<&[u8]> = Vec::with_capacity(3);
-        if !news.is_empty() {
-            records.push(commit.metadata.metadata(news.into_iter()));
-        }
-        if !commit.described.is_empty() {
-            records.push(commit.series.series(commit.described.iter().map(|s| (s.id, &s.labels))));
-        }
-        let mut maxt = Timestamp::MIN;
-        if !commit.accepted.is_empty() {
-            self.counts.written.fetch_add(commit.accepted.len() as u64, Relaxed);
-            maxt = commit.accepted.iter().map(|s| s.sample.t).max().unwrap_or(maxt);
-            records.push(commit.samples.samples(commit.accepted.iter().copied()));
-        }
+        let Commit { records, accepted, described } = commit;
+        records.clear();
+        records.metadata(news);
+        records.series(described.iter().map(|s| (s.id, &s.labels)));
+        records.samples(accepted.iter().copied());
         if records.is_empty() {
             return Ok(self.log.position());
         }
-        Ok(self.log.append(&records, maxt)?)
+        self.counts.written.fetch_add(accepted.len() as u64, Relaxed);
+        let maxt = accepted.iter().map(|s| s.sample.t).max().unwrap_or(Timestamp::MIN);
+        Ok(self.log.append(records, maxt)?)
     }
 }

@@ -19,7 +19,7 @@ use model::{Labels, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 use crate::options::Options;
-use crate::wal::{Log, RecordWriter, SampleRecord, SeriesRef};
+use crate::wal::{Log, Records, SampleRecord, SeriesRef};
 use families::Families;
 use index::HeadIndex;
 
@@ -48,9 +48,7 @@ pub(crate) struct Head {
 /// Memory that commits use again.
 #[derive(Debug, Default)]
 struct Commit {
-    series: RecordWriter,
-    samples: RecordWriter,
-    metadata: RecordWriter,
+    records: Records,
     accepted: Vec<SampleRecord>,
     described: Vec<Arc<Series>>,
 }

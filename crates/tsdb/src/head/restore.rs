@@ -125,7 +125,9 @@ impl Restored {
                 }
                 self.maxt = self.maxt.max(newest);
             }
-            Record::Unknown(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
+            Record::Histograms(_) | Record::Exemplars(_) | Record::Tombstones(_) | Record::Starts(_) => {}
+            Record::SeriesMetadata(_) | Record::Commit(_) => {}
+            Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
         }
         newest
     }
@@ -148,20 +150,22 @@ mod tests {
     use model::Sample;
 
     use super::*;
-    use crate::wal::{RecordWriter, SampleRecord};
+    use crate::wal::{Records, SampleRecord};
 
     /// Three segments, each described in itself or only in the first one, with samples at 10, 20 and 30.
     fn obsolete_before_15(self_contained: bool) -> Option<u64> {
         let tmp = tempfile::tempdir().unwrap();
         let dir = Dir::open(tmp.path()).unwrap();
         let log = wal::Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        let (labels, mut w) = (Labels::from_pairs([("__name__", "up")]), RecordWriter::default());
+        let (labels, mut records) = (Labels::from_pairs([("__name__", "up")]), Records::default());
         for segment in 0..3 {
             if segment == 0 || self_contained {
-                log.append(&[w.series([(SeriesRef(7), &labels)].into_iter())], Timestamp::MIN).unwrap();
+                records.series([(SeriesRef(7), &labels)]);
             }
             let sample = Sample { t: segment * 10 + 10, v: 0.5 };
-            log.append(&[w.samples([SampleRecord { series: SeriesRef(7), sample }].into_iter())], sample.t).unwrap();
+            records.samples([SampleRecord { series: SeriesRef(7), sample }]);
+            log.append(&records, sample.t).unwrap();
+            records.clear();
             log.cut().unwrap();
         }
         drop(log);

@@ -2,15 +2,11 @@
 
 use disk::{Dir, DiskError};
 
-use super::{frame, names};
+use super::{Records, frame, names};
 
 /// Writes `records` as the checkpoint that replaces the segments up to and including `number`, then removes older
 /// checkpoints. The segments themselves are removed by the caller afterwards.
-pub(crate) fn write_checkpoint<'r>(
-    dir: &Dir,
-    number: u64,
-    records: impl Iterator<Item = &'r [u8]>,
-) -> Result<(), DiskError> {
+pub(crate) fn write_checkpoint(dir: &Dir, number: u64, records: &Records) -> Result<(), DiskError> {
     if dir.list()?.iter().any(|entry| entry.name == names::checkpoint(number)) {
         // Written before, by a call that failed afterwards.
         return Ok(());
@@ -19,7 +15,7 @@ pub(crate) fn write_checkpoint<'r>(
     let tmp = dir.sub(names::CHECKPOINT_TMP)?;
     let file = tmp.create(&names::segment(0))?;
     let mut frames = Vec::new();
-    for record in records {
+    for record in records.iter() {
         let offset = frames.len() as u64;
         frame::push_record(&mut frames, offset, record);
     }

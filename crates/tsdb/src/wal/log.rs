@@ -6,7 +6,7 @@ use disk::{Dir, DiskError, File};
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
 
-use super::{frame, names};
+use super::{Records, frame, names};
 
 /// A segment is closed once it is this long. Source: Prometheus `wlog.DefaultSegmentSize`.
 const SEGMENT_BYTES_MAX: u64 = 128 << 20;
@@ -43,7 +43,7 @@ struct Tail {
 
 #[derive(Debug)]
 struct Unlogged {
-    records: Vec<Vec<u8>>,
+    records: Records,
     maxt: Timestamp,
 }
 
@@ -86,16 +86,17 @@ impl Log {
         Ok(Log { dir, tail: Mutex::new(tail), syncs: Mutex::default(), synced: Condvar::new() })
     }
 
-    /// Hands `records` to the kernel as one write; they hold no sample newer than `maxt`. Returns the position to pass
+    /// Hands the records of a commit to the kernel as one write, behind a header if a part of them would be half a
+    /// commit; they hold no sample newer than `maxt`. Returns the position to pass
     /// to [`Log::wait_durable`].
     ///
     /// Errors: the records are kept and written by the next successful [`Log::ready`], which callers must ask first.
-    pub(crate) fn append(&self, records: &[&[u8]], maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
+    pub(crate) fn append(&self, records: &Records, maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
         let mut tail = self.tail.lock();
         debug_assert!(!tail.torn && tail.unlogged.is_none(), "callers ask `ready` first");
         let result = tail.write(records, maxt);
         if result.is_err() {
-            tail.unlogged = Some(Unlogged { records: records.iter().map(|record| record.to_vec()).collect(), maxt });
+            tail.unlogged = Some(Unlogged { records: records.clone(), maxt });
         }
         result
     }
@@ -109,8 +110,7 @@ impl Log {
             self.cut_locked(&mut tail)?;
         }
         if let Some(unlogged) = tail.unlogged.take() {
-            let records: Vec<&[u8]> = unlogged.records.iter().map(Vec::as_slice).collect();
-            if let Err(e) = tail.write(&records, unlogged.maxt) {
+            if let Err(e) = tail.write(&unlogged.records, unlogged.maxt) {
                 tail.unlogged = Some(unlogged);
                 return Err(e);
             }
@@ -236,10 +236,11 @@ impl Log {
 }
 
 impl Tail {
-    fn write(&mut self, records: &[&[u8]], maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
+    fn write(&mut self, records: &Records, maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
         self.frames.clear();
         let start = self.file.len();
-        for record in records {
+        let header = records.belong_together().then(|| records.commit_header());
+        for record in header.iter().map(Vec::as_slice).chain(records.iter()) {
             let offset = start + self.frames.len() as u64;
             frame::push_record(&mut self.frames, offset, record);
         }
@@ -268,7 +269,7 @@ mod tests {
                     for i in 0..50u64 {
                         let record = [worker.to_be_bytes(), i.to_be_bytes()].concat();
                         log.ready().unwrap();
-                        let position = log.append(&[&record], i.cast_signed()).unwrap();
+                        let position = log.append(&Records::raw(&record), i.cast_signed()).unwrap();
                         if i % 20 == 19 {
                             log.cut().unwrap();
                         }
@@ -308,9 +309,9 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let log = Log::start(Dir::open(tmp.path()).unwrap(), 0, Vec::new()).unwrap();
         log.ready().unwrap();
-        let durable = log.append(&[b"a"], 1).unwrap();
+        let durable = log.append(&Records::raw(b"a"), 1).unwrap();
         log.wait_durable(durable).unwrap();
-        let position = log.append(&[b"b"], 1).unwrap();
+        let position = log.append(&Records::raw(b"b"), 1).unwrap();
         let source = std::io::Error::other("the disk is broken");
         log.syncs.lock().failed = Some(Arc::new(DiskError { op: "sync", path: "00000000".into(), source }));
         for result in [log.ready().map(drop), log.cut().map(drop), log.wait_durable(position)] {
@@ -327,7 +328,7 @@ mod tests {
         let tear = |failed: &[u8], maxt: Timestamp| {
             let mut tail = log.tail.lock();
             tail.torn = true;
-            tail.unlogged = Some(Unlogged { records: vec![failed.to_vec()], maxt });
+            tail.unlogged = Some(Unlogged { records: Records::raw(failed), maxt });
         };
         let first = |segment: &str| match frame::SegmentReader::new(&dir.read(segment).unwrap()).next() {
             Some(frame::Found::Record(record)) => record.to_vec(),
@@ -336,7 +337,7 @@ mod tests {
         // Without a record it begins anew under its number.
         tear(b"a", 1);
         assert_eq!((log.ready().unwrap(), first("00000000")), (0, b"a".to_vec()));
-        log.append(&[b"b"], 3).unwrap();
+        log.append(&Records::raw(b"b"), 3).unwrap();
         tear(b"c", 2);
         assert_eq!((log.ready().unwrap(), first("00000001")), (1, b"c".to_vec()));
         let tail = log.tail.lock();

@@ -12,5 +12,8 @@ mod replay;
 
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use log::Log;
-pub(crate) use record::{FamilyMetadata, Record, RecordWriter, SampleRecord, SeriesRef};
+pub(crate) use record::{
+    ExemplarRecord, FamilyMetadata, HistogramRecord, Record, Records, SampleRecord, SeriesRef, StartRecord,
+    TombstoneRecord,
+};
 pub(crate) use replay::{Replayed, replay};

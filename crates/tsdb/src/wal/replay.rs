@@ -107,12 +107,14 @@ fn read_segment(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RecordWriter, SampleRecord, SeriesRef};
+    use super::super::{Records, SampleRecord, SeriesRef};
     use super::*;
     use model::Sample;
 
-    fn sample(i: i64) -> SampleRecord {
-        SampleRecord { series: SeriesRef(1), sample: Sample { t: i, v: 0.5 } }
+    fn sample(i: i64) -> Records {
+        let mut records = Records::default();
+        records.samples([SampleRecord { series: SeriesRef(1), sample: Sample { t: i, v: 0.5 } }]);
+        records
     }
 
     fn timestamps(dir: &Dir) -> (Vec<i64>, Replayed) {
@@ -133,9 +135,8 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = Dir::open(tmp.path()).unwrap();
         let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        let mut w = RecordWriter::default();
         for i in 0..10 {
-            log.append(&[w.samples([sample(i)].into_iter())], i).unwrap();
+            log.append(&sample(i), i).unwrap();
         }
         drop(log);
         dir.truncate("00000000", 10 * 33 - 5).unwrap();
@@ -149,13 +150,11 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = Dir::open(tmp.path()).unwrap();
         let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        let mut w = RecordWriter::default();
         for i in 0..3 {
-            log.append(&[w.samples([sample(i)].into_iter())], i).unwrap();
+            log.append(&sample(i), i).unwrap();
             log.cut().unwrap();
         }
-        let kept = w.samples([sample(100)].into_iter()).to_vec();
-        super::super::write_checkpoint(&dir, 1, [kept.as_slice()].into_iter()).unwrap();
+        super::super::write_checkpoint(&dir, 1, &sample(100)).unwrap();
         assert_eq!(timestamps(&dir).0, [100, 2]);
         assert!(dir.list().unwrap().iter().all(|e| e.name != "00000000" && e.name != "00000001"));
     }
@@ -165,9 +164,8 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = Dir::open(tmp.path()).unwrap();
         let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        let mut w = RecordWriter::default();
         for i in 0..3 {
-            log.append(&[w.samples([sample(i)].into_iter())], i).unwrap();
+            log.append(&sample(i), i).unwrap();
         }
         drop(log);
         let mut bytes = dir.read("00000000").unwrap();

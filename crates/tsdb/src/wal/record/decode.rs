@@ -1,0 +1,207 @@
+//! Bytes to records: total over any bytes, and never asking for much more memory than they take.
+
+use model::{
+    Exemplar, Labels, LabelsBuilder, Metadata, MetricKind, ProjectId, Sample, SampleValue, TimeRange, Timestamp,
+};
+
+use super::{
+    ExemplarRecord, FamilyMetadata, HistogramRecord, Record, SampleRecord, SeriesRef, StartRecord, TombstoneRecord,
+    histogram, kind,
+};
+use crate::chunk::varint;
+
+/// Labels of one series: far above what any ingest allows, so that sorting them is soon done.
+const LABELS_MAX: u64 = 4096;
+
+/// Decodes one record. Errors say what is wrong with it; the checksum was right, so such a record was written wrong.
+pub(in crate::wal) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
+    let (kind, rest) = bytes.split_first().ok_or("empty record")?;
+    let mut r = Reader(rest);
+    match *kind {
+        kind::SERIES => series(&mut r).map(Record::Series),
+        kind::SAMPLES => samples(&mut r).map(Record::Samples),
+        kind::TOMBSTONES => all(&mut r, tombstone).map(Record::Tombstones),
+        kind::EXEMPLARS => exemplars(&mut r).map(Record::Exemplars),
+        kind::SERIES_METADATA => all(&mut r, series_metadata).map(Record::SeriesMetadata),
+        kind::HISTOGRAMS | kind::CUSTOM_HISTOGRAMS => histograms(&mut r, true).map(Record::Histograms),
+        kind::FLOAT_HISTOGRAMS | kind::CUSTOM_FLOAT_HISTOGRAMS => histograms(&mut r, false).map(Record::Histograms),
+        kind::FAMILY_METADATA => all(&mut r, family_metadata).map(Record::Metadata),
+        kind::STARTS => all(&mut r, start).map(Record::Starts),
+        kind::COMMIT => r.uvarint().map(Record::Commit),
+        other => Ok(Record::Skipped(other)),
+    }
+}
+
+fn all<T>(r: &mut Reader<'_>, one: fn(&mut Reader<'_>) -> Result<T, &'static str>) -> Result<Vec<T>, &'static str> {
+    let mut all = Vec::new();
+    while !r.0.is_empty() {
+        all.push(one(r)?);
+    }
+    Ok(all)
+}
+
+fn series(r: &mut Reader<'_>) -> Result<Vec<(SeriesRef, Labels)>, &'static str> {
+    let (mut all, mut builder) = (Vec::new(), LabelsBuilder::default());
+    while !r.0.is_empty() {
+        let id = SeriesRef(r.u64()?);
+        all.push((id, labels(r, &mut builder)?));
+    }
+    Ok(all)
+}
+
+fn labels(r: &mut Reader<'_>, builder: &mut LabelsBuilder) -> Result<Labels, &'static str> {
+    let count = r.uvarint()?;
+    if LABELS_MAX < count {
+        return Err("too many labels");
+    }
+    builder.clear();
+    for _ in 0..count {
+        let name = r.text()?;
+        builder.set(name, r.text()?);
+    }
+    Ok(builder.build())
+}
+
+fn samples(r: &mut Reader<'_>) -> Result<Vec<SampleRecord>, &'static str> {
+    let Some(first) = r.first()? else { return Ok(Vec::new()) };
+    // The shortest sample is ten bytes.
+    let mut all = Vec::with_capacity(r.0.len() / 10);
+    while !r.0.is_empty() {
+        let (series, t) = r.series_and_time(first)?;
+        all.push(SampleRecord { series, sample: Sample { t, v: r.float()? } });
+    }
+    Ok(all)
+}
+
+fn histograms(r: &mut Reader<'_>, integers: bool) -> Result<Vec<HistogramRecord>, &'static str> {
+    let Some(first) = r.first()? else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    while !r.0.is_empty() {
+        let (series, t) = r.series_and_time(first)?;
+        match histogram::take(r, integers)? {
+            Some(value) => all.push(HistogramRecord { series, t, value }),
+            None => tracing::warn!(series = series.0, t, "a histogram in a schema that this version does not know"),
+        }
+    }
+    debug_assert!(all.iter().all(|record| !matches!(record.value, SampleValue::Float(_))));
+    Ok(all)
+}
+
+fn exemplars(r: &mut Reader<'_>) -> Result<Vec<ExemplarRecord>, &'static str> {
+    let Some(first) = r.first()? else { return Ok(Vec::new()) };
+    let (mut all, mut builder) = (Vec::new(), LabelsBuilder::default());
+    while !r.0.is_empty() {
+        let (series, t) = r.series_and_time(first)?;
+        let v = r.float()?;
+        let exemplar = Exemplar { labels: labels(r, &mut builder)?, t, v };
+        all.push(ExemplarRecord { series, exemplar });
+    }
+    Ok(all)
+}
+
+fn tombstone(r: &mut Reader<'_>) -> Result<TombstoneRecord, &'static str> {
+    let series = SeriesRef(r.u64()?);
+    let mint = r.varint()?;
+    Ok(TombstoneRecord { series, range: TimeRange { mint, maxt: r.varint()? } })
+}
+
+fn start(r: &mut Reader<'_>) -> Result<StartRecord, &'static str> {
+    let series = SeriesRef(r.u64()?);
+    let from = r.varint()?;
+    Ok(StartRecord { series, from, start: r.varint()? })
+}
+
+fn family_metadata(r: &mut Reader<'_>) -> Result<FamilyMetadata, &'static str> {
+    let project = ProjectId::parse(r.text()?).map_err(|_| "bad project id")?;
+    let family = r.text()?.to_owned();
+    let kind = MetricKind::parse(r.text()?);
+    let metadata = Metadata { kind, help: r.text()?.to_owned(), unit: r.text()?.to_owned() };
+    Ok(FamilyMetadata { project, family, metadata })
+}
+
+fn series_metadata(r: &mut Reader<'_>) -> Result<(SeriesRef, Metadata), &'static str> {
+    let series = SeriesRef(r.uvarint()?);
+    let kind = metric_kind(r.byte()?);
+    let mut metadata = Metadata { kind, ..Metadata::default() };
+    for _ in 0..r.uvarint()? {
+        let name = r.text()?;
+        let value = r.text()?;
+        match name {
+            "UNIT" => metadata.unit = value.to_owned(),
+            "HELP" => metadata.help = value.to_owned(),
+            _ => {}
+        }
+    }
+    Ok((series, metadata))
+}
+
+/// The type of a metric by its number. Source: Prometheus `tsdb/record/record.go`, `MetricType`.
+fn metric_kind(number: u8) -> MetricKind {
+    match number {
+        1 => MetricKind::Counter,
+        2 => MetricKind::Gauge,
+        3 => MetricKind::Histogram,
+        4 => MetricKind::GaugeHistogram,
+        5 => MetricKind::Summary,
+        6 => MetricKind::Info,
+        7 => MetricKind::StateSet,
+        _ => MetricKind::Unknown,
+    }
+}
+
+/// Takes fields off the front of a record.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The series and the time that the others are counted from; nothing in a record without others.
+    fn first(&mut self) -> Result<Option<(u64, Timestamp)>, &'static str> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((self.u64()?, self.u64()?.cast_signed())))
+    }
+
+    fn series_and_time(&mut self, (id0, t0): (u64, Timestamp)) -> Result<(SeriesRef, Timestamp), &'static str> {
+        let series = SeriesRef(id0.wrapping_add(self.varint()?.cast_unsigned()));
+        Ok((series, t0.wrapping_add(self.varint()?)))
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], &'static str> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or("record cut short")?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, &'static str> {
+        let (byte, rest) = self.0.split_first().ok_or("record cut short")?;
+        self.0 = rest;
+        Ok(*byte)
+    }
+
+    fn u64(&mut self) -> Result<u64, &'static str> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or("record cut short")?;
+        self.0 = rest;
+        Ok(u64::from_be_bytes(*bytes))
+    }
+
+    pub(super) fn float(&mut self) -> Result<f64, &'static str> {
+        self.u64().map(f64::from_bits)
+    }
+
+    pub(super) fn uvarint(&mut self) -> Result<u64, &'static str> {
+        let (value, rest) = varint::split_uvarint(self.0).ok_or("number cut short or too long")?;
+        self.0 = rest;
+        Ok(value)
+    }
+
+    pub(super) fn varint(&mut self) -> Result<i64, &'static str> {
+        let (value, rest) = varint::split_varint(self.0).ok_or("number cut short or too long")?;
+        self.0 = rest;
+        Ok(value)
+    }
+
+    fn text(&mut self) -> Result<&'a str, &'static str> {
+        let len = usize::try_from(self.uvarint()?).map_err(|_| "text too long")?;
+        std::str::from_utf8(self.take(len)?).map_err(|_| "text is not UTF-8")
+    }
+}

@@ -1,0 +1,100 @@
+//! What the records say: series, samples of every kind, exemplars, deletions, metadata; bytes as Prometheus writes them.
+
+mod decode;
+mod encode;
+mod histogram;
+
+use model::{Exemplar, Labels, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
+
+pub(super) use decode::decode;
+pub(crate) use encode::Records;
+
+/// The first byte of a record. Source: Prometheus `tsdb/record/record.go`, `Type`; those from 128 on are our own, which
+/// Prometheus skips as it skips every type it does not know.
+mod kind {
+    pub(super) const SERIES: u8 = 1;
+    pub(super) const SAMPLES: u8 = 2;
+    pub(super) const TOMBSTONES: u8 = 3;
+    pub(super) const EXEMPLARS: u8 = 4;
+    pub(super) const SERIES_METADATA: u8 = 6;
+    pub(super) const HISTOGRAMS: u8 = 7;
+    pub(super) const FLOAT_HISTOGRAMS: u8 = 8;
+    pub(super) const CUSTOM_HISTOGRAMS: u8 = 9;
+    pub(super) const CUSTOM_FLOAT_HISTOGRAMS: u8 = 10;
+    pub(super) const FAMILY_METADATA: u8 = 128;
+    pub(super) const STARTS: u8 = 129;
+    pub(super) const COMMIT: u8 = 130;
+}
+
+/// A series' number in the log, never used twice in one data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SeriesRef(pub(crate) u64);
+
+/// One float sample as the log has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SampleRecord {
+    pub(crate) series: SeriesRef,
+    pub(crate) sample: Sample,
+}
+
+/// One native histogram as the log has it; `value` is no float.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HistogramRecord {
+    pub(crate) series: SeriesRef,
+    pub(crate) t: Timestamp,
+    pub(crate) value: SampleValue,
+}
+
+/// One exemplar of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ExemplarRecord {
+    pub(crate) series: SeriesRef,
+    pub(crate) exemplar: Exemplar,
+}
+
+/// A deletion: what the series had inside `range` when the record was written is gone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TombstoneRecord {
+    pub(crate) series: SeriesRef,
+    pub(crate) range: TimeRange,
+}
+
+/// One step of a series' start timestamps: samples at or after `from` count since `start`.
+///
+/// Written when it changes, and with the description of the series in each segment, since segments are read alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct StartRecord {
+    pub(crate) series: SeriesRef,
+    pub(crate) from: Timestamp,
+    pub(crate) start: Timestamp,
+}
+
+/// The metadata of one family.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FamilyMetadata {
+    pub(crate) project: ProjectId,
+    pub(crate) family: String,
+    pub(crate) metadata: Metadata,
+}
+
+/// A decoded record.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Record {
+    Series(Vec<(SeriesRef, Labels)>),
+    Samples(Vec<SampleRecord>),
+    Histograms(Vec<HistogramRecord>),
+    Exemplars(Vec<ExemplarRecord>),
+    Tombstones(Vec<TombstoneRecord>),
+    Starts(Vec<StartRecord>),
+    /// Metadata of families, as we write it.
+    Metadata(Vec<FamilyMetadata>),
+    /// Metadata of single series, as Prometheus writes it.
+    SeriesMetadata(Vec<(SeriesRef, Metadata)>),
+    /// So many records that follow are one commit.
+    Commit(u64),
+    /// A kind that this version has no use for; its first byte.
+    Skipped(u8),
+}
+
+#[cfg(test)]
+mod tests;
