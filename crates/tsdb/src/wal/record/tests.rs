@@ -90,7 +90,11 @@ fn histograms() -> Vec<HistogramRecord> {
         whole(Arc::new(gauge)),
         fraction(Arc::new(stale())),
     ];
-    let at = |(i, value): (u64, SampleValue)| HistogramRecord { series: SeriesRef(100 - i), t: i.cast_signed() * 15_000, value };
+    let at = |(i, value): (u64, SampleValue)| HistogramRecord {
+        series: SeriesRef(100 - i),
+        t: i.cast_signed() * 15_000,
+        value,
+    };
     (0..).zip(all).map(at).collect()
 }
 
