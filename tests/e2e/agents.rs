@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::acks::AckLog;
+use crate::acks::{AckLog, Load};
 use crate::http::Http;
 use crate::peers::{self, Running, free_port, wait_for};
 use crate::promenade::Promenade;
@@ -105,7 +105,8 @@ fn agents_write_what_prometheus_has_and_survive_kill_9() {
     let token = promenade.project("inference");
     let agents = Agents::start(tmp.path(), &bins, &promenade, &token);
     let http = Http::new(&promenade.url, Some(&token));
-    let acks = AckLog::start(&promenade.url, &token);
+    let load = Load { senders: 1, pause: Duration::from_millis(5) };
+    let mut acks = AckLog::start(&promenade.url, &token, load);
     let started = now();
     std::thread::sleep(WARM_UP);
 
@@ -126,8 +127,8 @@ fn agents_write_what_prometheus_has_and_survive_kill_9() {
     std::thread::sleep(Duration::from_secs(6));
     promenade.run();
     std::thread::sleep(Duration::from_secs(5));
-    let acked = acks.stop();
-    acked.assert_all_there(&http);
+    acks.stop();
+    acks.assert_all_there(&http);
     let samples = "sum(count_over_time(up{job=\"node\"}[30s]))";
     let after = format!("{:.3}", killed + 12.0);
     let theirs = agents.prometheus.vector(samples, &after, &[])[0].1;

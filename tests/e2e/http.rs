@@ -12,6 +12,14 @@ pub(crate) struct Http {
     token: Option<String>,
 }
 
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) text: String,
+}
+
 impl Http {
     pub(crate) fn new(base: &str, token: Option<&str>) -> Http {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -24,16 +32,24 @@ impl Http {
     pub(crate) fn get(&self, path: &str, params: &[(&str, &str)]) -> Option<(u16, String)> {
         let mut url = reqwest::Url::parse(&format!("{}{path}", self.base)).unwrap();
         url.query_pairs_mut().extend_pairs(params);
-        self.send(self.client.get(url))
+        self.send(self.client.get(url)).map(|answer| (answer.status, answer.text))
     }
 
     /// Status and text of a POST.
     pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
         let request = self.client.post(format!("{}{path}", self.base)).body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request).map(|answer| (answer.status, answer.text))
+    }
+
+    /// The answer to a remote write of a compressed message; nothing when nobody answers.
+    pub(crate) fn write(&self, body: Vec<u8>) -> Option<Answer> {
+        let request = self.client.post(format!("{}/api/v1/write", self.base)).body(body);
+        let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
         self.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
     }
 
-    fn send(&self, request: reqwest::RequestBuilder) -> Option<(u16, String)> {
+    fn send(&self, request: reqwest::RequestBuilder) -> Option<Answer> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -41,7 +57,9 @@ impl Http {
         self.runtime.block_on(async {
             let response = request.send().await.ok()?;
             let status = response.status().as_u16();
-            Some((status, response.text().await.ok()?))
+            let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            let retry_after = retry_after.map(str::to_owned);
+            Some(Answer { status, retry_after, text: response.text().await.ok()? })
         })
     }
 

@@ -1,6 +1,7 @@
-//! Real agents against the built binary: node_exporter through vmagent and Prometheus, kill -9, and blocks read by promtool.
+//! The built binary as a process: real agents writing to it, kill -9, failing disks, and its files read by promtool.
 //!
 //! The peers are found by `PEERS_BIN` or on the PATH; without them each test says that it is skipped, and why.
+//! `KILLS=200 cargo test -p cli --test e2e kill_9` is the long run of the one that kills the server, ten times unless told.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -12,6 +13,7 @@
 mod acks;
 mod agents;
 mod blocks;
+mod faults;
 mod http;
 mod peers;
 mod promenade;

@@ -24,7 +24,7 @@ pub(crate) fn all<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
 }
 
 /// Says why a test is skipped; written past the test runner, which would keep a passing test's words to itself.
-fn say_skipped(why: &str) {
+pub(crate) fn say_skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("test").to_owned();
     let _ = writeln!(std::io::stderr(), "{test} is skipped: {why}");
 }
@@ -54,12 +54,12 @@ impl Running {
         Running { child, log: log.to_owned() }
     }
 
-    /// Sends a signal by its name, such as `KILL` or `TERM`, and waits for the end.
-    pub(crate) fn end(&mut self, signal: &str) {
+    /// Sends a signal by its name, such as `KILL` or `TERM`, waits for the end, and says whether it was a good one.
+    pub(crate) fn end(&mut self, signal: &str) -> bool {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap();
+        self.child.wait().unwrap().success()
     }
 
     /// What the process printed so far.

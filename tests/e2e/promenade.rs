@@ -35,18 +35,38 @@ impl Promenade {
 
     /// Starts the process and waits until it is ready.
     pub(crate) fn run(&mut self) {
+        self.run_under(&[]);
+    }
+
+    /// Starts the process by another program, such as a tracer that becomes it, and waits until it is ready.
+    pub(crate) fn run_under(&mut self, wrapper: &[&str]) {
+        self.launch(wrapper);
+        self.wait_ready();
+    }
+
+    /// Starts the process and does not wait.
+    pub(crate) fn launch(&mut self, wrapper: &[&str]) {
         let data = self.data.to_str().unwrap();
-        let args = ["serve", "--data-dir", data, "--listen", &self.listen];
-        self.running = Some(Running::start(Path::new(BINARY), &args, &self.log));
+        let serve = [BINARY, "serve", "--data-dir", data, "--listen", &self.listen];
+        let command: Vec<&str> = wrapper.iter().copied().chain(serve).collect();
+        self.running = Some(Running::start(Path::new(command[0]), &command[1..], &self.log));
+    }
+
+    pub(crate) fn wait_ready(&self) {
         let http = self.http();
         wait_for("promenade is ready", Duration::from_secs(60), || {
             http.get("/-/ready", &[]).filter(|(status, _)| *status == 200)
         });
     }
 
-    /// Ends the process by a signal.
-    pub(crate) fn end(&mut self, signal: &str) {
-        self.running.take().expect("the server runs").end(signal);
+    /// Ends the process by a signal and says whether it ended well.
+    pub(crate) fn end(&mut self, signal: &str) -> bool {
+        self.running.take().expect("the server runs").end(signal)
+    }
+
+    /// What the server logged, over all its starts.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// A new project and a token of it that reads and writes.

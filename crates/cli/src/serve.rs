@@ -14,13 +14,15 @@ use crate::args::ServeArgs;
 /// What threads that outlive the server are given to end; after an orderly close none is left.
 const THREADS_END: Duration = Duration::from_secs(1);
 
-/// Sends the log to standard error.
+/// Sends the log to standard error. A line that cannot be written, as when that is a file on a full disk, is lost: the
+/// default is to complain on standard error, and to panic when that fails too.
 pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        .log_internal_errors(false)
         .init();
     Ok(())
 }
