@@ -1,7 +1,8 @@
 //! What a query may use: time (a stop flag), bytes and samples; inner loops check it, the server sets it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
@@ -93,12 +94,17 @@ pub struct Budget {
     bytes: AtomicU64,
     samples_max: u64,
     samples: AtomicU64,
+    warnings: Mutex<BTreeSet<String>>,
 }
+
+/// So many warnings say that much is wrong; more say nothing else.
+const WARNINGS_MAX: usize = 100;
 
 impl Budget {
     /// A budget over `pool` with its own limits, ended by `stop`.
     pub fn new(stop: Stop, pool: Arc<Pool>, bytes_max: u64, samples_max: u64) -> Budget {
-        Budget { stop, pool, bytes_max, bytes: AtomicU64::new(0), samples_max, samples: AtomicU64::new(0) }
+        let (bytes, samples) = (AtomicU64::new(0), AtomicU64::new(0));
+        Budget { stop, pool, bytes_max, bytes, samples_max, samples, warnings: Mutex::default() }
     }
 
     /// A budget that nothing exhausts: for tests and offline tools.
@@ -148,6 +154,19 @@ impl Budget {
     /// Samples read so far.
     pub fn samples(&self) -> u64 {
         self.samples.load(Relaxed)
+    }
+
+    /// Leaves a word for whoever asked, such as that a damaged chunk was left out: storage finds that while it reads.
+    pub fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < WARNINGS_MAX {
+            warnings.insert(text);
+        }
+    }
+
+    /// The words left so far, each once, sorted.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Bytes charged now.

@@ -172,6 +172,11 @@ impl Query {
             let notes = evaluator.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
             let (more, infos) = notes.into_texts(&self.text);
             warnings.extend(more);
+            for told in ctx.budget.warnings() {
+                if !warnings.contains(&told) {
+                    warnings.push(told);
+                }
+            }
             Ok(Answer { value, warnings, infos })
         });
         done.unwrap_or_else(|message| Err(EvalError::Storage(message)))

@@ -1,20 +1,27 @@
 //! The store as a whole: opens, appends, queries, and keeps itself in shape when told the time.
 
+mod delete;
+mod snapshot;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use disk::{Dir, Lock};
-use model::{BlockRange, Scope, Timestamp};
+use model::{BlockRange, Scope, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
-use crate::block::{Block, BlockMeta, CREATION_SUFFIX};
+use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX};
 use crate::error::TsdbError;
 use crate::flush;
 use crate::head::{Appender, Head, WalCovers};
+use crate::integrity::{Finding, Findings};
 use crate::options::{BLOCK_MS, GRACE_MS, Options};
 use crate::querier::Querier;
 use crate::stats::Stats;
+
+pub use delete::Deleted;
 
 /// The directory of the log inside the data directory.
 const WAL_DIR: &str = "wal";
@@ -30,34 +37,30 @@ pub struct Db {
     head: Head,
     /// Oldest first; replaced as a whole, so that a reader keeps the blocks it started with.
     blocks: ArcSwap<Vec<Arc<Block>>>,
-    unreadable: Vec<UnreadableBlock>,
+    findings: Findings,
     /// Held by the one that flushes or removes blocks.
     maintenance: Mutex<()>,
     /// Up to where the head was last flushed on its schedule.
     flushed: AtomicI64,
     /// Out-of-order samples at the last flush.
     late_at_flush: AtomicU64,
-    damages: Vec<String>,
     _lock: Lock,
-}
-
-/// A block that was found at the start and could not be opened.
-struct UnreadableBlock {
-    name: String,
-    what: String,
 }
 
 impl Db {
     /// Opens the store in `dir`, replaying its log; the one process that has it open holds a lock on it.
     pub fn open(dir: Dir, options: Options) -> Result<Db, TsdbError> {
         let lock = dir.lock("lock")?;
-        let (blocks, unreadable) = open_blocks(&dir, &options)?;
-        let covers = WalCovers::new(&blocks, unreadable.is_empty());
+        snapshot::remove_remains(&dir)?;
+        let findings = Findings::default();
+        let blocks = open_blocks(&dir, &options, &findings)?;
+        let covers = WalCovers::new(&blocks, findings.all().is_empty());
         let maxt = blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN);
         let (head, replayed) = Head::restore(dir.sub(WAL_DIR)?, options.clone(), &covers, maxt)?;
         dir.sync()?;
-        for damage in &replayed.damages {
-            tracing::error!(damage, "the log is damaged; the rest of it was replayed");
+        for what in replayed.damages {
+            let lost = "the records in the damaged bytes".to_owned();
+            findings.add(Finding { file: WAL_DIR.to_owned(), what, lost, range: None, quarantined: None });
         }
         tracing::info!(records = replayed.records, blocks = blocks.len(), "store opened");
         Ok(Db {
@@ -65,11 +68,10 @@ impl Db {
             options,
             head,
             blocks: ArcSwap::from_pointee(blocks),
-            unreadable,
+            findings,
             maintenance: Mutex::new(()),
             flushed: AtomicI64::new(maxt),
             late_at_flush: AtomicU64::new(0),
-            damages: replayed.damages,
             _lock: lock,
         })
     }
@@ -106,10 +108,19 @@ impl Db {
         Stats::collect(&self.head, &self.blocks())
     }
 
-    /// What was found damaged at the start, each as a sentence.
+    /// What was found damaged since the start, the oldest first; at most a thousand findings.
+    pub fn integrity(&self) -> Vec<Finding> {
+        self.findings.all()
+    }
+
+    /// What was found damaged, each as a sentence.
     pub fn damages(&self) -> Vec<String> {
-        let blocks = self.unreadable.iter().map(|block| format!("block {}: {}", block.name, block.what));
-        blocks.chain(self.damages.iter().cloned()).collect()
+        self.findings.all().into_iter().map(|Finding { file, what, .. }| format!("{file}: {what}")).collect()
+    }
+
+    /// The blocks and their bytes, the oldest first.
+    pub fn block_list(&self) -> Vec<(BlockMeta, u64)> {
+        self.blocks().iter().map(|block| (block.meta().clone(), block.size_bytes())).collect()
     }
 
     pub(crate) fn head(&self) -> &Head {
@@ -120,10 +131,11 @@ impl Db {
         self.blocks.load_full()
     }
 
-    /// What a query should be told. An unreadable block's range is unknown, so every query hears of it.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let say = |block: &UnreadableBlock| format!("block {} is unreadable, its samples are missing", block.name);
-        self.unreadable.iter().map(say).collect()
+    /// What a query over `range` should be told: which damaged files it misses.
+    pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
+        let blocks =
+            self.findings.all().into_iter().filter(|finding| finding.file != WAL_DIR && finding.touches(range));
+        blocks.map(|finding| finding.warning()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Up to where the head should be flushed now.
@@ -140,7 +152,7 @@ impl Db {
     fn flush_before(&self, before: Timestamp) -> Result<(), TsdbError> {
         let late = self.head.stats().out_of_order;
         flush::flush_head(&self.dir, &self.head, before, &mut |meta: &BlockMeta| {
-            let block = Block::open(&self.dir, &meta.ulid.to_string(), self.options.series_cache_bytes)?;
+            let block = self.open_block(&meta.ulid.to_string())?;
             self.swap_blocks(|blocks| blocks.push(Arc::new(block)));
             Ok(())
         })?;
@@ -149,6 +161,10 @@ impl Db {
         }
         self.late_at_flush.store(late, Relaxed);
         Ok(())
+    }
+
+    fn open_block(&self, name: &str) -> Result<Block, BlockError> {
+        Block::open_telling(&self.dir, name, self.options.series_cache_bytes, self.findings.clone())
     }
 
     fn remove_expired(&self, now: Timestamp) -> Result<(), TsdbError> {
@@ -175,8 +191,8 @@ impl Db {
     }
 }
 
-fn open_blocks(dir: &Dir, options: &Options) -> Result<(Vec<Arc<Block>>, Vec<UnreadableBlock>), TsdbError> {
-    let (mut blocks, mut unreadable) = (Vec::new(), Vec::new());
+fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> Result<Vec<Arc<Block>>, TsdbError> {
+    let mut blocks = Vec::new();
     for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir) {
         if entry.name.ends_with(CREATION_SUFFIX) || entry.name.ends_with(DELETION_SUFFIX) {
             dir.remove(&entry.name)?;
@@ -185,16 +201,16 @@ fn open_blocks(dir: &Dir, options: &Options) -> Result<(Vec<Arc<Block>>, Vec<Unr
         if ulid::Ulid::from_string(&entry.name).is_err() {
             continue;
         }
-        match Block::open(dir, &entry.name, options.series_cache_bytes) {
+        match Block::open_telling(dir, &entry.name, options.series_cache_bytes, findings.clone()) {
             Ok(block) => blocks.push(Arc::new(block)),
             Err(e) => {
-                tracing::error!(block = entry.name, error = %e, "block cannot be opened; the others are served");
-                unreadable.push(UnreadableBlock { name: entry.name, what: e.to_string() });
+                let (file, lost) = (format!("block {}", entry.name), "its samples are missing".to_owned());
+                findings.add(Finding { file, what: e.to_string(), lost, range: None, quarantined: None });
             }
         }
     }
     sort(&mut blocks);
-    Ok((blocks, unreadable))
+    Ok(blocks)
 }
 
 /// By time; of blocks that start together the one that was written first is first.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{Budget, Columns, Labels, Sample, SeriesSet, StorageError, TimeRange, Timestamp};
+use model::{Budget, Columns, Histogram, Labels, Sample, SeriesSet, StorageError, TimeRange, Timestamp};
 
-use crate::block::{Block, ChunkMeta};
-use crate::chunk::{Encoding, xor};
+use crate::block::{Block, ChunkMeta, DeletedRanges, covers, deletes, touches};
+use crate::chunk::{self, xor};
 use crate::head::{ChunkBytes, Snapshot};
 
 /// The series of one selection with the places of their chunks.
@@ -33,15 +33,24 @@ struct ChunkAt {
 enum Place {
     /// In `blocks[.0]`, at this reference.
     Block(u32, ChunkMeta),
+    /// There too, and some of its samples are deleted.
+    Thinned(u32, ChunkMeta, DeletedRanges),
     /// In memory.
     Head(ChunkBytes),
+}
+
+/// A sample as answers have it: integer and float histograms are one kind there.
+#[derive(Clone)]
+enum Value {
+    Float(f64),
+    Histogram(Arc<Histogram>),
 }
 
 impl ChunkAt {
     /// Earlier parts win where times are equal: blocks in their order, then the head.
     fn part(&self) -> u32 {
         match self.place {
-            Place::Block(idx, _) => idx,
+            Place::Block(idx, _) | Place::Thinned(idx, ..) => idx,
             Place::Head(_) => u32::MAX,
         }
     }
@@ -54,12 +63,21 @@ impl MergedSeries {
     }
 
     /// Adds a block's chunks inside `range`. Blocks come before the head: at equal times the earlier part wins.
-    pub(crate) fn add_block(&mut self, block_idx: u32, chunks: &[ChunkMeta], range: TimeRange) {
-        let inside = chunks.iter().map(|chunk| ChunkAt {
-            range: TimeRange { mint: chunk.mint, maxt: chunk.maxt },
-            place: Place::Block(block_idx, *chunk),
-        });
-        self.chunks.extend(inside.filter(|chunk| chunk.range.overlaps(range)));
+    pub(crate) fn add_block(
+        &mut self,
+        block_idx: u32,
+        chunks: &[ChunkMeta],
+        deleted: Option<&DeletedRanges>,
+        range: TimeRange,
+    ) {
+        for chunk in chunks.iter().filter(|chunk| chunk.range().overlaps(range)) {
+            let place = match deleted {
+                Some(deleted) if covers(deleted, chunk.range()) => continue,
+                Some(deleted) if touches(deleted, chunk.range()) => Place::Thinned(block_idx, *chunk, deleted.clone()),
+                _ => Place::Block(block_idx, *chunk),
+            };
+            self.chunks.push(ChunkAt { range: chunk.range(), place });
+        }
     }
 
     /// Adds what the head has.
@@ -79,40 +97,77 @@ impl MergedSet {
         MergedSet { range, blocks, series }
     }
 
-    fn decode(&self, chunk: &ChunkAt, into: &mut Columns) -> Result<(), StorageError> {
-        let failed = |e: &dyn std::fmt::Display| StorageError::Failed(e.to_string());
+    /// Adds the samples of a chunk inside the selection's range. A damaged chunk adds none: the block notes it and the
+    /// budget's owner is told.
+    fn decode(&self, chunk: &ChunkAt, into: &mut Columns, budget: &Budget) -> Result<(), StorageError> {
         match &chunk.place {
-            Place::Head(chunk) => xor::decode(&chunk.bytes, self.range, into).map_err(|e| failed(&e)),
-            Place::Block(idx, meta) => {
-                let (encoding, bytes) = self.blocks[*idx as usize].chunk(meta).map_err(|e| failed(&e))?;
-                match encoding {
-                    Encoding::Xor => xor::decode(bytes, self.range, into).map_err(|e| failed(&e)),
-                    // Native histograms cannot be written yet; a foreign block's floats are served without them.
-                    Encoding::Histogram | Encoding::FloatHistogram => Ok(()),
+            Place::Head(chunk) => {
+                xor::decode(&chunk.bytes, self.range, into).map_err(|e| StorageError::Failed(e.to_string()))?;
+            }
+            Place::Block(idx, meta) => self.decode_block(*idx, meta, into, budget),
+            Place::Thinned(idx, meta, deleted) => {
+                let mut all = Columns::default();
+                self.decode_block(*idx, meta, &mut all, budget);
+                for (t, value) in samples(&all).filter(|(t, _)| !deletes(deleted, *t)) {
+                    push(into, t, value);
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn decode_block(&self, idx: u32, meta: &ChunkMeta, into: &mut Columns, budget: &Budget) {
+        let block = &self.blocks[idx as usize];
+        let decoded = block.chunk(meta).and_then(|(encoding, bytes)| {
+            chunk::decode(encoding, bytes, self.range, into).map_err(|e| block.corrupt_chunk(meta, &e))
+        });
+        if let Err(e) = decoded {
+            block.tell(&e, "samples of a series are missing", meta.range(), budget);
         }
     }
 
     /// Decodes chunks that overlap, or that late samples fall among, into one ascending run.
-    fn decode_overlapping(&self, chunks: &[ChunkAt], late: &[Sample], into: &mut Columns) -> Result<(), StorageError> {
-        let mut run: Vec<(Timestamp, f64)> = Vec::new();
+    fn decode_overlapping(
+        &self,
+        chunks: &[ChunkAt],
+        late: &[Sample],
+        into: &mut Columns,
+        budget: &Budget,
+    ) -> Result<(), StorageError> {
+        let mut run: Vec<(Timestamp, Value)> = Vec::new();
         let mut one = Columns::default();
         let mut by_part: Vec<&ChunkAt> = chunks.iter().collect();
         by_part.sort_by_key(|chunk| chunk.part());
         for chunk in by_part {
             one.clear();
-            self.decode(chunk, &mut one)?;
-            run.extend(one.timestamps.iter().copied().zip(one.values.iter().copied()));
+            self.decode(chunk, &mut one, budget)?;
+            run.extend(samples(&one));
         }
-        run.extend(late.iter().map(|s| (s.t, s.v)));
+        run.extend(late.iter().map(|s| (s.t, Value::Float(s.v))));
         // Stable, so that of equal times the first part's sample comes first and stays.
         run.sort_by_key(|(t, _)| *t);
         run.dedup_by_key(|(t, _)| *t);
-        for (t, v) in run {
-            into.push(t, v);
+        for (t, value) in run {
+            push(into, t, value);
         }
         Ok(())
+    }
+}
+
+/// The samples of `columns`: all floats, then all histograms.
+fn samples(columns: &Columns) -> impl Iterator<Item = (Timestamp, Value)> {
+    let floats = columns.timestamps.iter().zip(&columns.values).map(|(t, v)| (*t, Value::Float(*v)));
+    let histograms = columns.histogram_timestamps.iter().zip(&columns.histograms);
+    floats.chain(histograms.map(|(t, h)| (*t, Value::Histogram(h.clone()))))
+}
+
+fn push(into: &mut Columns, t: Timestamp, value: Value) {
+    match value {
+        Value::Float(v) => into.push(t, v),
+        Value::Histogram(h) => {
+            into.histogram_timestamps.push(t);
+            into.histograms.push(h);
+        }
     }
 }
 
@@ -134,15 +189,15 @@ impl SeriesSet for MergedSet {
             let (together, end) = overlapping(chunks, first.range.maxt);
             let before = late.partition_point(|s| s.t < first.range.mint);
             let until = late.partition_point(|s| s.t <= end).max(before);
-            self.decode_overlapping(&[], &late[..before], into)?;
+            self.decode_overlapping(&[], &late[..before], into, budget)?;
             if together == 1 && before == until {
-                self.decode(first, into)?;
+                self.decode(first, into, budget)?;
             } else {
-                self.decode_overlapping(&chunks[..together], &late[before..until], into)?;
+                self.decode_overlapping(&chunks[..together], &late[before..until], into, budget)?;
             }
             (chunks, late) = (&chunks[together..], &late[until..]);
         }
-        self.decode_overlapping(&[], late, into)
+        self.decode_overlapping(&[], late, into, budget)
     }
 }
 

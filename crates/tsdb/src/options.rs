@@ -11,6 +11,12 @@ pub(crate) const GRACE_MS: i64 = BLOCK_MS / 2;
 pub struct Options {
     /// Blocks whose newest sample is older than this are removed; `None` keeps everything. Default: none.
     pub retention_ms: Option<i64>,
+    /// The oldest blocks are removed while blocks and log together are larger than this; `None` keeps everything.
+    /// Default: none.
+    pub retention_bytes: Option<u64>,
+    /// The widest block that compaction makes; two hours turn compaction into larger blocks off. `None` is a tenth of
+    /// the retention, 31 days at most. Default: none.
+    pub block_ms_max: Option<i64>,
     /// How much older than the newest sample of the store a sample may be. Default: 24 hours.
     pub out_of_order_window_ms: i64,
     /// How far a sample may lie ahead of the clock. Default: 10 minutes.
@@ -23,6 +29,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             retention_ms: None,
+            retention_bytes: None,
+            block_ms_max: None,
             out_of_order_window_ms: 24 * 60 * 60 * 1000,
             future_ms: 10 * 60 * 1000,
             series_cache_bytes: 8 << 20,

@@ -42,7 +42,7 @@ impl<'a> Querier<'a> {
         budget: &Budget,
     ) -> Result<Vec<String>, StorageError> {
         let (mut names, most) = (BTreeSet::new(), most(limit));
-        for matchers in self.scoped_sets(sets) {
+        for matchers in scoped_sets(&self.scope, sets) {
             if self.head_overlaps(range) {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
@@ -75,7 +75,7 @@ impl<'a> Querier<'a> {
         budget: &Budget,
     ) -> Result<Vec<String>, StorageError> {
         let (mut values, most) = (BTreeSet::new(), most(limit));
-        for matchers in self.scoped_sets(sets) {
+        for matchers in scoped_sets(&self.scope, sets) {
             if self.head_overlaps(range) {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
@@ -106,7 +106,7 @@ impl<'a> Querier<'a> {
         budget: &Budget,
     ) -> Result<Vec<Labels>, StorageError> {
         let mut all = BTreeSet::new();
-        for matchers in self.scoped_sets(sets) {
+        for matchers in scoped_sets(&self.scope, sets) {
             for series in self.select_head(&matchers, budget)?.iter().filter(|series| series.overlaps(range)) {
                 all.insert(series.labels.clone());
             }
@@ -122,22 +122,6 @@ impl<'a> Querier<'a> {
     /// The metadata of families, all or the one called `family`, sorted by name.
     pub fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {
         self.db.head().families().read().get(&self.scope, family)
-    }
-
-    /// `matchers` and the scope: the only way from matchers to postings.
-    fn scoped(&self, matchers: &[Matcher]) -> Vec<Matcher> {
-        let own = match &self.scope {
-            Scope::All => None,
-            Scope::Project(project) => Some(Matcher::equal(PROJECT_LABEL, project.as_str())),
-        };
-        own.into_iter().chain(matchers.iter().cloned()).collect()
-    }
-
-    /// The sets inside the scope; without a set, everything inside it.
-    fn scoped_sets(&self, sets: &[Vec<Matcher>]) -> Vec<Vec<Matcher>> {
-        let all = [Vec::new()];
-        let sets = if sets.is_empty() { &all[..] } else { sets };
-        sets.iter().map(|matchers| self.scoped(matchers)).collect()
     }
 
     fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
@@ -162,7 +146,7 @@ impl<'a> Querier<'a> {
 
 impl Queryable for Querier<'_> {
     fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError> {
-        let matchers = self.scoped(matchers);
+        let matchers = scoped(&self.scope, matchers);
         let mut head: Vec<(Labels, crate::head::Snapshot)> = Vec::new();
         for series in self.select_head(&matchers, budget)? {
             let snapshot = series.snapshot(range);
@@ -186,21 +170,36 @@ impl Queryable for Querier<'_> {
             Ok(merged.len() - 1)
         };
         for (block_idx, block) in (0u32..).zip(&blocks) {
-            for series in block.select(&matchers, range, budget).map_err(storage)? {
+            let found = block.select(&matchers, range, budget).map_err(storage)?;
+            let tombstones = block.tombstones();
+            for series in found {
                 let idx = place(&series.labels, &mut merged)?;
-                merged[idx].add_block(block_idx, &series.chunks, range);
+                merged[idx].add_block(block_idx, &series.chunks, tombstones.of(series.reference), range);
             }
         }
         for (labels, snapshot) in head {
             let idx = place(&labels, &mut merged)?;
             merged[idx].add_head(snapshot);
         }
-        let mut warnings = self.db.warnings();
-        warnings.extend(blocks.iter().filter(|block| block.meta().stats.num_histogram_samples > 0).map(|block| {
-            format!("native histograms of block {} are not served yet, its floats are", block.meta().ulid)
-        }));
+        let warnings = self.db.warnings(range);
         Ok(Selected { series: Box::new(MergedSet::new(range, blocks, merged)), warnings })
     }
+}
+
+/// `matchers` and the scope: the only way from matchers to postings.
+fn scoped(scope: &Scope, matchers: &[Matcher]) -> Vec<Matcher> {
+    let own = match scope {
+        Scope::All => None,
+        Scope::Project(project) => Some(Matcher::equal(PROJECT_LABEL, project.as_str())),
+    };
+    own.into_iter().chain(matchers.iter().cloned()).collect()
+}
+
+/// The sets inside the scope; without a set, everything inside it.
+pub(crate) fn scoped_sets(scope: &Scope, sets: &[Vec<Matcher>]) -> Vec<Vec<Matcher>> {
+    let all = [Vec::new()];
+    let sets = if sets.is_empty() { &all[..] } else { sets };
+    sets.iter().map(|matchers| scoped(scope, matchers)).collect()
 }
 
 fn storage(e: BlockError) -> StorageError {

@@ -6,22 +6,28 @@ pub(crate) mod file;
 mod meta;
 pub(crate) mod output;
 mod segments;
+mod tombstones;
 mod writer;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use disk::Dir;
 use model::{BlockRange, Budget, Matcher, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::chunk::Encoding;
+use crate::chunk::{ChunkError, Encoding};
 use crate::index::Index;
+use crate::integrity::{Finding, Findings};
 use crate::select;
 use cache::SeriesCache;
 use segments::Segments;
 
 pub use crate::index::{BlockSeries, ChunkMeta};
+pub(crate) use tombstones::{DeletedRanges, Tombstones, covers, deletes, touches};
+
 pub use error::BlockError;
 pub use meta::{BlockDesc, BlockMeta, BlockSpec, BlockStats, Compaction, WalCover};
 pub use writer::{SeriesChunks, write_block};
@@ -33,14 +39,20 @@ const SERIES_PER_CHECK: usize = 256;
 /// Up to so many series their labels are read; of more, the postings are searched.
 const SERIES_READ_MAX: u64 = 4096;
 
-/// A published block, open for reading. It never changes.
+/// A published block, open for reading. Its samples never change, only what is deleted of them grows.
 #[derive(Debug)]
 pub struct Block {
+    dir: Dir,
     meta: BlockMeta,
+    tombstones: ArcSwap<Tombstones>,
     size_bytes: u64,
     index: Index,
     segments: Segments,
     cache: SeriesCache,
+    /// Where damage is told; shared with the store.
+    findings: Findings,
+    /// Something in it cannot be read: it should be written anew without that.
+    damaged: AtomicBool,
 }
 
 impl Block {
@@ -49,21 +61,37 @@ impl Block {
     /// Errors: a block that is cut, corrupt or of an unknown version. Chunks, series and postings have checksums of
     /// their own, verified at each read.
     pub fn open(parent: &Dir, name: &str, series_cache_bytes: usize) -> Result<Block, BlockError> {
+        Block::open_telling(parent, name, series_cache_bytes, Findings::default())
+    }
+
+    /// The same, and what is found damaged is told to `findings`.
+    pub(crate) fn open_telling(
+        parent: &Dir,
+        name: &str,
+        series_cache_bytes: usize,
+        findings: Findings,
+    ) -> Result<Block, BlockError> {
         let dir = parent.sub(name)?;
-        let meta = BlockMeta::read(&dir, name)?;
-        if meta.stats.num_tombstones > 0 {
-            tracing::warn!(
-                block = name,
-                "the block has deleted ranges, which are not honoured: their samples are back"
-            );
-        }
-        Ok(Block {
+        let block = Block {
+            meta: BlockMeta::read(&dir, name)?,
             size_bytes: dir.size_bytes()?,
             index: Index::open(&dir, name)?,
             segments: Segments::open(&dir, name)?,
             cache: SeriesCache::new(series_cache_bytes),
-            meta,
-        })
+            tombstones: ArcSwap::default(),
+            findings,
+            damaged: AtomicBool::new(false),
+            dir,
+        };
+        let mut tombstones = Tombstones::read(&block.dir, name).unwrap_or_else(|e| {
+            block.tell(&e, "deleted samples may be back", block.range().closed(), &Budget::unlimited());
+            Tombstones::default()
+        });
+        for series in block.series(&tombstones.references().collect(), &Budget::unlimited())? {
+            tombstones.note_hidden(&series);
+        }
+        block.tombstones.store(Arc::new(tombstones));
+        Ok(block)
     }
 
     /// The block's description.
@@ -88,10 +116,56 @@ impl Block {
         range: TimeRange,
         budget: &Budget,
     ) -> Result<Vec<Arc<BlockSeries>>, BlockError> {
-        let refs = select::select(&self.index, matchers, budget)?;
+        let (refs, tombstones) = (select::select(&self.index, matchers, budget)?, self.tombstones());
         let mut series = self.series(&refs, budget)?;
-        series.retain(|series| series.overlaps(range));
+        series.retain(|series| series.overlaps(range) && !tombstones.hide(series, range));
         Ok(series)
+    }
+
+    /// Notes damage, and says so to whoever came upon it if something is `lost`.
+    pub(crate) fn tell(&self, error: &BlockError, lost: &str, range: TimeRange, budget: &Budget) {
+        let (file, what) = match error {
+            BlockError::Corrupt { file, offset, what } => (file.clone(), format!("byte {offset}: {what}")),
+            BlockError::Unsupported { file, .. } => (file.clone(), error.to_string()),
+            _ => (self.meta.ulid.to_string(), error.to_string()),
+        };
+        if !matches!(error, BlockError::Unsupported { .. }) {
+            self.damaged.store(true, Relaxed);
+        }
+        let finding = Finding { file, what, lost: lost.to_owned(), range: Some(range), quarantined: None };
+        if !lost.is_empty() {
+            budget.warn(finding.warning());
+        }
+        self.findings.add(finding);
+    }
+
+    /// The error that a chunk whose checksum is right does not decode.
+    pub(crate) fn corrupt_chunk(&self, chunk: &ChunkMeta, error: &ChunkError) -> BlockError {
+        self.segments.corrupt(chunk.reference, error.to_string())
+    }
+
+    /// What is deleted now.
+    pub(crate) fn tombstones(&self) -> Arc<Tombstones> {
+        self.tombstones.load_full()
+    }
+
+    /// Deletes the samples inside `range` of the series that satisfy one of `sets`; durable when it returns, and invisible
+    /// to whoever asks from then on. Returns the number of series that lost something. One caller at a time.
+    pub(crate) fn delete(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<u64, BlockError> {
+        let mut tombstones = Tombstones::clone(&self.tombstones());
+        let mut deleted = RoaringBitmap::new();
+        for matchers in sets {
+            for series in self.select(matchers, range, &Budget::unlimited())? {
+                if tombstones.delete(&series, range) {
+                    deleted.insert(series.reference);
+                }
+            }
+        }
+        if !deleted.is_empty() {
+            tombstones.write(&self.dir)?;
+            self.tombstones.store(Arc::new(tombstones));
+        }
+        Ok(deleted.len())
     }
 
     /// The bytes of a chunk, its checksum verified.
@@ -103,10 +177,11 @@ impl Block {
 
     /// The names of the labels of series that satisfy `matchers`, sorted, the first `limit` of them.
     pub fn label_names(&self, matchers: &[Matcher], limit: usize, budget: &Budget) -> Result<Vec<String>, BlockError> {
-        if matchers.is_empty() {
+        let tombstones = self.tombstones();
+        if matchers.is_empty() && tombstones.hidden().is_empty() {
             return Ok(self.index.names().take(limit).map(str::to_owned).collect());
         }
-        let refs = select::select(&self.index, matchers, budget)?;
+        let refs = select::select(&self.index, matchers, budget)? - tombstones.hidden();
         if refs.len() <= SERIES_READ_MAX {
             let series = self.series(&refs, budget)?;
             let names: BTreeSet<&str> = series.iter().flat_map(|s| s.labels.iter()).map(|(name, _)| name).collect();
@@ -132,10 +207,11 @@ impl Block {
         limit: usize,
         budget: &Budget,
     ) -> Result<Vec<String>, BlockError> {
-        if matchers.is_empty() {
+        let tombstones = self.tombstones();
+        if matchers.is_empty() && tombstones.hidden().is_empty() {
             return self.index.values(name).take(limit).map(|value| Ok(value?.text().to_owned())).collect();
         }
-        let refs = select::select(&self.index, matchers, budget)?;
+        let refs = select::select(&self.index, matchers, budget)? - tombstones.hidden();
         if refs.len() <= SERIES_READ_MAX.min(self.index.values_count(name) as u64) {
             let series = self.series(&refs, budget)?;
             let values: BTreeSet<&str> = series.iter().filter_map(|s| s.labels.get(name)).collect();

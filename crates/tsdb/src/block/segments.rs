@@ -104,6 +104,13 @@ impl Segments {
         Ok(Segments { files })
     }
 
+    /// The error that the chunk at `reference` is not what it should be.
+    pub(crate) fn corrupt(&self, reference: u64, what: String) -> BlockError {
+        let file = usize::try_from(reference >> 32).ok().and_then(|segment| self.files.get(segment));
+        let file = file.map_or_else(|| CHUNKS_DIR.to_owned(), |file| file.name().to_owned());
+        BlockError::Corrupt { file, offset: reference & u64::from(u32::MAX), what: what.into() }
+    }
+
     /// The chunk at `reference`, its checksum verified.
     pub(crate) fn chunk(&self, reference: u64) -> Result<(Encoding, &[u8]), BlockError> {
         let file = usize::try_from(reference >> 32).ok().and_then(|segment| self.files.get(segment));

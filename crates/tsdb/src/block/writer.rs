@@ -8,12 +8,9 @@ use super::error::BlockError;
 use super::meta::{BlockMeta, BlockSpec, BlockStats};
 use super::output::Output;
 use super::segments::SegmentWriter;
+use super::tombstones::{TOMBSTONES_FILE, Tombstones};
 use crate::chunk::{EncodedChunk, Encoding};
 use crate::index::{ChunkMeta, IndexWriter};
-
-const TOMBSTONES_FILE: &str = "tombstones";
-const TOMBSTONES_MAGIC: u32 = 0x0130_BA30;
-const TOMBSTONES_VERSION: u8 = 1;
 
 /// A series on its way into a block.
 #[derive(Clone, Debug)]
@@ -125,9 +122,6 @@ fn count(stats: &mut BlockStats, chunk: &EncodedChunk) {
 /// An empty list of deleted ranges, as Prometheus writes one with every block.
 fn write_no_tombstones(dir: &Dir) -> Result<(), BlockError> {
     let mut output = Output::create(dir, TOMBSTONES_FILE)?;
-    output.put(&TOMBSTONES_MAGIC.to_be_bytes())?;
-    output.put(&[TOMBSTONES_VERSION])?;
-    output.start_checksum();
-    output.put_checksum()?;
+    output.put(&Tombstones::default().encode())?;
     output.finish()
 }

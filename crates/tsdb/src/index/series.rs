@@ -28,6 +28,8 @@ impl ChunkMeta {
 /// A series of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockSeries {
+    /// Its place in the index: what tombstones and start timestamps call it.
+    pub reference: u32,
     /// Its labels.
     pub labels: Labels,
     /// Its chunks: ascending and not overlapping.
@@ -124,7 +126,7 @@ impl<'a> SeriesReader<'a> {
         let Some((labels, chunks)) = labels.and_then(|(labels, rest)| Some((labels, split_chunks(rest)?))) else {
             return Err(file.corrupt(offset, "the series' labels or chunks are not in order"));
         };
-        Ok(BlockSeries { labels, chunks: chunks.into() })
+        Ok(BlockSeries { reference, labels, chunks: chunks.into() })
     }
 
     fn split_labels<'b>(&mut self, bytes: &'b [u8]) -> Option<(Labels, &'b [u8])> {

@@ -3,6 +3,7 @@
 
 mod crash;
 mod damage;
+mod delete;
 mod extremes;
 mod load;
 mod random;
