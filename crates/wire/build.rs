@@ -7,7 +7,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Asked when it runs, not when it is compiled: checkouts may share a target directory.
     let proto = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", proto.display());
-    let files = protox::compile(["remote_write.proto", "remote_read.proto"], [&proto])?;
+    let files = protox::compile(["remote_write.proto", "remote_write_v2.proto", "remote_read.proto"], [&proto])?;
     prost_build::Config::new().compile_fds(files)?;
     Ok(())
 }

@@ -5,8 +5,11 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use model::{LabelsBuilder, Sample};
-use wire::remote_write::{BodyLimits, WriteRequest, WriteRequestEncoder, compress, decompress, encode_labels};
+use model::{LabelsBuilder, Sample, SampleValue};
+use wire::remote_write::{
+    BodyLimits, SeriesContent, WriteRequest, WriteRequestEncoder, WriteRequestV2Encoder, compress, decompress,
+    encode_labels,
+};
 
 const N_SERIES: usize = 2000;
 const N_ROUNDS: usize = 500;
@@ -46,7 +49,8 @@ fn main() {
     let mut buf = Vec::new();
     decompress(&body, &limits, &mut buf).expect("own block");
     let request = WriteRequest::parse(&buf, &limits).expect("own message");
-    let label_bytes: usize = request.series().map(|one| one.raw_labels().len()).sum();
+    let mut raw = Vec::new();
+    let label_bytes: usize = request.series().map(|one| one.raw_labels(&mut raw).len()).sum();
     println!(
         "{N_SERIES} series, {} label bytes each, {} bytes in {} compressed",
         label_bytes / N_SERIES,
@@ -55,11 +59,12 @@ fn main() {
     );
 
     let mut into = Vec::new();
+    println!("version 1.0");
     measure("decompress", || decompress(&body, &limits, &mut into).expect("own block"));
     measure("parse", || drop(black_box(WriteRequest::parse(&buf, &limits))));
     measure("iterate", || {
         for one in request.series() {
-            black_box(one.raw_labels());
+            black_box(one.raw_labels(&mut raw));
             black_box(one.samples().map(|sample| sample.v).sum::<f64>());
         }
     });
@@ -74,6 +79,35 @@ fn main() {
         drop(black_box(encoder.finish()));
     });
     measure("compress", || drop(black_box(compress(&message))));
+    version_2();
+}
+
+fn version_2() {
+    let mut encoder = WriteRequestV2Encoder::new();
+    let fill = |encoder: &mut WriteRequestV2Encoder| {
+        for i in 0..N_SERIES {
+            let values = [(1_795_310_698_929, SampleValue::Float(i as f64 * 0.37))];
+            let content = SeriesContent { values: &values, start: 1_795_310_000_000, ..SeriesContent::default() };
+            encoder.push(labels(i).iter().map(|(name, value)| (name.as_str(), value.as_str())), &content);
+        }
+    };
+    fill(&mut encoder);
+    let message = encoder.finish();
+    let body = compress(&message).expect("a message of half a megabyte");
+    println!("version 2.0, {} bytes in {} compressed", message.len(), body.len());
+    let limits = BodyLimits::default();
+    let mut buf = Vec::new();
+    measure("decompress", || decompress(&body, &limits, &mut buf).expect("own block"));
+    measure("parse", || drop(black_box(WriteRequest::parse_v2(&buf, &limits))));
+    let request = WriteRequest::parse_v2(&buf, &limits).expect("own message");
+    let mut raw = Vec::new();
+    measure("iterate", || {
+        for one in request.series() {
+            black_box(one.raw_labels(&mut raw));
+            black_box(one.samples().map(|sample| sample.v).sum::<f64>());
+            black_box(one.starts().count());
+        }
+    });
 }
 
 fn measure(what: &str, mut once: impl FnMut()) {

@@ -29,6 +29,12 @@ pub enum WireError {
         /// Where it starts in the decompressed body.
         offset: usize,
     },
+    /// The symbol table does not begin with the empty string.
+    #[error("the symbol table of {n} strings must begin with the empty one")]
+    Symbols {
+        /// Strings in it.
+        n: usize,
+    },
     /// The request holds more of something than one request may.
     #[error("request has more than {limit} {what}; send smaller ones")]
     TooMany {
@@ -67,6 +73,20 @@ pub enum LabelFault {
     /// A name or a value is not UTF-8.
     #[error("label name or value is not valid UTF-8")]
     NotUtf8,
+    /// A reference leads nowhere.
+    #[error("reference to symbol {reference} of {symbols}")]
+    BadRef {
+        /// The reference.
+        reference: u32,
+        /// Symbols there are.
+        symbols: usize,
+    },
+    /// References that do not come in pairs.
+    #[error("{n} references to names and values, which is odd")]
+    OddRefs {
+        /// References sent.
+        n: usize,
+    },
     /// There are too many labels.
     #[error("{n} labels, limit {limit}")]
     TooMany {

@@ -128,6 +128,21 @@ impl<'a> Cursor<'a> {
         i32::try_from(self.sint64()?).ok()
     }
 
+    /// A varint as a number of a table's entry; one beyond 32 bits is in no table.
+    #[inline]
+    pub(crate) fn reference(&mut self) -> Option<u32> {
+        Some(u32::try_from(self.varint()?).unwrap_or(u32::MAX))
+    }
+
+    /// All numbers up to the end of the message, packed one behind the other.
+    #[inline]
+    pub(crate) fn references(mut self, into: &mut Vec<u32>) -> Option<()> {
+        while !self.is_at_end() {
+            into.push(self.reference()?);
+        }
+        Some(())
+    }
+
     /// Eight bytes as a float; every bit of a NaN is kept.
     #[inline]
     pub(crate) fn double(&mut self) -> Option<f64> {

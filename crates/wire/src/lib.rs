@@ -11,4 +11,9 @@ pub use error::{ExemplarFault, HistogramFault, LabelError, LabelFault, Unsupport
 #[doc(hidden)]
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/prometheus.rs"));
+
+    /// Those of remote write 2.0.
+    pub mod v2 {
+        include!(concat!(env!("OUT_DIR"), "/io.prometheus.write.v2.rs"));
+    }
 }

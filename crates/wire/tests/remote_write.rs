@@ -215,8 +215,7 @@ fn requests_hold_no_more_than_their_limits() {
         (2, 5, 1000, Some("request has more than 5 samples, histograms and exemplars; send smaller ones")),
         (2, 6, 30, Some("request declares 64 bytes after decompression, limit 30")),
     ] {
-        let limits =
-            BodyLimits { series_max, samples_max, decompressed_bytes_max: bytes_max, labels: LabelLimits::default() };
+        let limits = BodyLimits { series_max, samples_max, decompressed_bytes_max: bytes_max, ..BodyLimits::default() };
         let body = [series.clone(), series.clone(), metadata.clone(), metadata.clone()].concat();
         let result = WriteRequest::parse(&body, &limits).map(drop).map_err(|e| e.to_string());
         assert_eq!(result.err().as_deref(), refused);
@@ -239,8 +238,8 @@ fn the_same_labels_are_known_again_by_their_bytes() {
         let body = [one_series(&[label(b"other", b"x")]), one_series(&fields)].concat();
         let request = WriteRequest::parse(&body, &BodyLimits::default()).unwrap();
         let series: Vec<_> = request.series().collect();
-        assert_eq!(series[0].raw_labels(), label(b"other", b"x"));
-        assert_eq!(series[1].raw_labels(), together, "{fields:?}");
+        assert_eq!(series[0].raw_labels(&mut Vec::new()), label(b"other", b"x"));
+        assert_eq!(series[1].raw_labels(&mut Vec::new()), together, "{fields:?}");
     }
     assert_eq!(encode_labels([("job", "a"), ("__name__", "up")]), together, "a sender's own encoding");
 }

@@ -167,10 +167,10 @@ fn store(app: &App, writer: &Writer, body: &Bytes, account: &Budget) -> Result<R
 fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> Result<Refusals, ApiError> {
     let mut refusals = Refusals::new(request.n_samples() + request.n_histograms());
     let mut appender = writer.appender();
-    let mut labels = LabelsBuilder::default();
+    let (mut labels, mut raw_labels) = (LabelsBuilder::default(), Vec::new());
     let seed = app.writes().seeds.hash_one(writer.project().map(ProjectId::as_str));
     for series in request.series() {
-        let key = SeriesKey(xxh3_128_with_seed(series.raw_labels(), seed));
+        let key = SeriesKey(xxh3_128_with_seed(series.raw_labels(&mut raw_labels), seed));
         append_series(&mut appender, key, series, writer.project(), &mut labels, &mut refusals);
     }
     let default_project = ProjectId::default_project();

@@ -3,6 +3,8 @@
 use model::{Exemplar, Labels};
 
 use super::labels::{LABEL, read_label};
+use super::symbols::Symbols;
+use super::v2::{REF, REFS};
 use crate::field::{Cursor, field_number, fixed64_tag, varint_tag};
 use crate::{ExemplarFault, LabelFault};
 
@@ -13,25 +15,36 @@ pub(super) const TIMESTAMP: u32 = varint_tag(3);
 pub(crate) const CHARS_MAX: usize = 128;
 
 /// Reads and checks the exemplar in `message`; one without a time has the time 0.
-pub(super) fn decode(message: Cursor<'_>) -> Result<Exemplar, ExemplarFault> {
-    let raw = RawExemplar::read(message).ok_or(ExemplarFault::Malformed)?;
-    let labels = check_labels(raw.pairs.into_iter())?;
+///
+/// Its labels are references if there are `symbols` for them.
+pub(super) fn decode(message: Cursor<'_>, symbols: Option<&Symbols<'_>>) -> Result<Exemplar, ExemplarFault> {
+    let raw = RawExemplar::read(message, symbols.is_some()).ok_or(ExemplarFault::Malformed)?;
+    let labels = match symbols {
+        None => check_labels(raw.pairs.into_iter())?,
+        Some(symbols) => {
+            symbols.check(&raw.refs)?;
+            check_labels(symbols.pairs(&raw.refs))?
+        }
+    };
     Ok(Exemplar { labels, t: raw.t, v: raw.v })
 }
 
 #[derive(Default)]
 struct RawExemplar<'a> {
     pairs: Vec<(&'a [u8], &'a [u8])>,
+    refs: Vec<u32>,
     t: i64,
     v: f64,
 }
 
 impl<'a> RawExemplar<'a> {
-    fn read(mut message: Cursor<'a>) -> Option<RawExemplar<'a>> {
+    fn read(mut message: Cursor<'a>, has_refs: bool) -> Option<RawExemplar<'a>> {
         let mut raw = RawExemplar::default();
         while !message.is_at_end() {
             match message.tag()? {
-                LABEL => raw.pairs.push(read_label(message.message()?)?),
+                REFS if has_refs => message.message()?.references(&mut raw.refs)?,
+                REF if has_refs => raw.refs.push(message.reference()?),
+                LABEL if !has_refs => raw.pairs.push(read_label(message.message()?)?),
                 VALUE => raw.v = message.double()?,
                 TIMESTAMP => raw.t = message.int64()?,
                 tag if (1..=3).contains(&field_number(tag)) => return None,

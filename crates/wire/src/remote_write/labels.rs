@@ -60,7 +60,7 @@ fn raw_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// Replaces `into` by the labels in `raw`, or says why no series may have them.
 pub(super) fn read_labels(raw: &[u8], limits: &LabelLimits, into: &mut LabelsBuilder) -> Result<(), LabelError> {
     into.clear();
-    let refused = |fault| LabelError { series: show(raw), fault };
+    let refused = |fault| LabelError { series: show(raw_pairs(raw)), fault };
     let n = raw_pairs(raw).count();
     if n > limits.labels_max {
         return Err(refused(LabelFault::TooMany { n, limit: limits.labels_max }));
@@ -96,9 +96,9 @@ fn check_pair<'a>((name, value): (&'a [u8], &'a [u8]), limits: &LabelLimits) -> 
 }
 
 /// The labels for a message: in the order sent, whatever their bytes, and cut where it gets long.
-fn show(raw: &[u8]) -> String {
+pub(super) fn show<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> String {
     let mut text = String::from("{");
-    for (name, value) in raw_pairs(raw) {
+    for (name, value) in pairs {
         if text.len() > 1 {
             text.push_str(", ");
         }

@@ -4,7 +4,8 @@ use crate::UnsupportedMedia;
 
 /// The media type of protobuf bodies.
 const PROTOBUF: &str = "application/x-protobuf";
-const SUPPORTED_TYPES: &str = "application/x-protobuf with proto=prometheus.WriteRequest or none";
+const SUPPORTED_TYPES: &str =
+    "application/x-protobuf with proto=prometheus.WriteRequest, proto=io.prometheus.write.v2.Request or none";
 
 /// The message in a remote-write body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

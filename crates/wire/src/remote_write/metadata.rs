@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use model::{Metadata, MetricKind};
 
+use super::symbols::Symbols;
 use crate::field::{Cursor, bytes_tag, field_number, varint_tag};
 
 pub(super) const KIND: u32 = varint_tag(1);
@@ -44,6 +45,47 @@ impl<'a> FamilyMetadata<'a> {
     pub fn to_metadata(&self) -> Metadata {
         Metadata { kind: self.kind, help: self.help.clone().into_owned(), unit: self.unit.clone().into_owned() }
     }
+}
+
+/// What a series of a 2.0 request says of its family, as numbers of symbols.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SeriesFamily {
+    /// The metric's name.
+    pub(super) name: u32,
+    pub(super) kind: u32,
+    pub(super) help: u32,
+    pub(super) unit: u32,
+    /// The series that says so; 0 once the name is known.
+    pub(super) series: usize,
+}
+
+impl SeriesFamily {
+    /// Whether it says anything: senders attach an empty description to every series.
+    pub(super) fn is_told(&self) -> bool {
+        (self.kind, self.help, self.unit) != (0, 0, 0)
+    }
+
+    /// The description; `None` if the family's name is empty or too long.
+    pub(super) fn resolve<'a>(&self, symbols: &Symbols<'a>, name_bytes_max: usize) -> Option<FamilyMetadata<'a>> {
+        let kind = kind(u64::from(self.kind));
+        let family = family_name(symbols.get(self.name)?, kind);
+        if family.is_empty() || family.len() > name_bytes_max {
+            return None;
+        }
+        let [family, help, unit] = [family, symbols.get(self.help)?, symbols.get(self.unit)?].map(text);
+        Some(FamilyMetadata { family, kind, help, unit })
+    }
+}
+
+/// The family of a metric: classic histograms and summaries are several metrics, others are a family of their own.
+fn family_name(metric: &[u8], kind: MetricKind) -> &[u8] {
+    let suffixes: &[&[u8]] = match kind {
+        MetricKind::Histogram => &[b"_bucket", b"_count", b"_sum"],
+        MetricKind::GaugeHistogram => &[b"_bucket", b"_gcount", b"_gsum"],
+        MetricKind::Summary => &[b"_count", b"_sum"],
+        MetricKind::Unknown | MetricKind::Counter | MetricKind::Gauge | MetricKind::Info | MetricKind::StateSet => &[],
+    };
+    suffixes.iter().find_map(|suffix| metric.strip_suffix(*suffix)).unwrap_or(metric)
 }
 
 /// Whether `message` is a well-formed description.

@@ -1,7 +1,8 @@
-//! Remote write 1.0, both ends: a body into borrowed series, and series into a body.
+//! Remote write 1.0 and 2.0, both ends: a body into borrowed series, and series into a body.
 
 mod body;
 mod encoder;
+mod encoder_v2;
 mod exemplar;
 #[cfg(test)]
 mod fuzz;
@@ -11,9 +12,13 @@ mod labels;
 mod media;
 mod metadata;
 mod request;
+mod symbols;
+mod v1;
+mod v2;
 
 pub use body::{compress, decompress};
 pub use encoder::{SeriesContent, WriteRequestEncoder, encode_labels};
+pub use encoder_v2::WriteRequestV2Encoder;
 pub use media::{WriteMessage, check_content_encoding, write_message};
 pub use metadata::FamilyMetadata;
 pub use request::{TimeSeries, WriteRequest};
@@ -27,6 +32,8 @@ pub struct BodyLimits {
     pub series_max: usize,
     /// Samples, histograms and exemplars together.
     pub samples_max: usize,
+    /// Strings in the symbol table of 2.0.
+    pub symbols_max: usize,
     /// What one series' labels may be.
     pub labels: LabelLimits,
 }
@@ -38,6 +45,7 @@ impl Default for BodyLimits {
             decompressed_bytes_max: 32 << 20,
             series_max: 100_000,
             samples_max: 1_000_000,
+            symbols_max: 1_000_000,
             labels: LabelLimits::default(),
         }
     }

@@ -1,85 +1,115 @@
-//! A decompressed message, walked once: samples become a column, labels stay bytes until someone asks.
+//! A decompressed message of either version, walked once: samples become a column, the rest stays bytes until asked.
 
 use std::ops::Range;
 
-use model::{Exemplar, LabelsBuilder, Sample, SampleValue, Timestamp};
+use model::{Exemplar, LabelsBuilder, Sample, SampleValue, StartRun, Timestamp};
 
-use super::labels::{LABEL, check_label, plain_label_len, read_labels};
-use super::metadata::{FamilyMetadata, check_metadata};
-use super::{BodyLimits, LabelLimits, exemplar, histogram};
-use crate::field::{Cursor, bytes_tag, field_number, fixed64_tag, varint_tag};
-use crate::{ExemplarFault, HistogramFault, LabelError, WireError};
-
-const SERIES: u32 = bytes_tag(1);
-const METADATA: u32 = bytes_tag(3);
-
-const SAMPLE: u32 = bytes_tag(2);
-const EXEMPLAR: u32 = bytes_tag(3);
-const HISTOGRAM: u32 = bytes_tag(4);
-
-const SAMPLE_VALUE: u32 = fixed64_tag(1);
-const SAMPLE_TIMESTAMP: u32 = varint_tag(2);
+use super::labels::{read_labels, show};
+use super::metadata::{FamilyMetadata, SeriesFamily};
+use super::symbols::Symbols;
+use super::{BodyLimits, LabelLimits, WriteMessage, exemplar, histogram, v1, v2};
+use crate::field::Cursor;
+use crate::{ExemplarFault, HistogramFault, LabelError, LabelFault, WireError};
 
 /// Bytes that a series with one sample takes in the field; sizes the first allocation.
 const SERIES_BYTES_TYPICAL: usize = 256;
 
 /// A well-formed request: a malformed one is refused as a whole, so that nothing of it is stored.
 ///
-/// Shape: a column of samples and an extent for each series, two allocations for the whole request.
-/// Cost: one pass over the message. Labels are only checked to be well-formed: whether they are acceptable is decided
-/// for one series at a time, by [`TimeSeries::labels`].
+/// Shape: a column of samples and an extent for each series, two allocations for a whole request of version 1.0; 2.0
+/// adds columns of symbols and of references to them.
+/// Cost: one pass over the message. Labels, histograms and exemplars are only checked to be well-formed: whether they
+/// are acceptable is decided for one series at a time, by [`TimeSeries`].
 #[derive(Debug)]
 pub struct WriteRequest<'a> {
-    body: &'a [u8],
-    limits: LabelLimits,
-    series: Vec<Extent>,
-    samples: Vec<Sample>,
+    pub(super) message: WriteMessage,
+    pub(super) body: &'a [u8],
+    pub(super) limits: LabelLimits,
+    pub(super) series: Vec<Extent>,
+    pub(super) samples: Vec<Sample>,
+    /// Since when the sample at the same index counts, 0 where that is not known; may be shorter than `samples`.
+    pub(super) starts: Vec<Timestamp>,
     /// Label fields of the series whose labels lie scattered, put together.
-    gathered: Vec<u8>,
-    metadata: Vec<&'a [u8]>,
+    pub(super) gathered: Vec<u8>,
+    pub(super) symbols: Symbols<'a>,
+    /// References to symbols, of one series after the other.
+    pub(super) refs: Vec<u32>,
+    /// Descriptions in messages of their own.
+    pub(super) metadata: Vec<&'a [u8]>,
+    /// Descriptions that came with series.
+    pub(super) families: Vec<SeriesFamily>,
     n_exemplars: usize,
     n_histograms: usize,
 }
 
 /// Where one series lies.
 #[derive(Debug)]
-struct Extent {
-    /// In `body`, or in `gathered` if `is_gathered`.
-    labels: Range<u32>,
-    is_gathered: bool,
-    samples: Range<u32>,
+pub(super) struct Extent {
+    /// In what `labels_at` names.
+    pub(super) labels: Range<u32>,
+    pub(super) labels_at: LabelsAt,
+    pub(super) samples: Range<u32>,
     /// The whole message in `body`: exemplars and histograms are read from it when asked for.
-    message: Range<u32>,
-    n_exemplars: u32,
-    n_histograms: u32,
+    pub(super) message: Range<u32>,
+    pub(super) n_exemplars: u32,
+    pub(super) n_histograms: u32,
+}
+
+/// What holds a series' labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LabelsAt {
+    /// Label fields in the body.
+    Body,
+    /// Label fields in `gathered`.
+    Gathered,
+    /// References, all of them to symbols.
+    Refs,
+    /// References of which one leads nowhere, or is without its pair.
+    BadRefs,
+}
+
+/// A field of the request.
+pub(super) enum Field {
+    Symbol,
+    Series,
+    Metadata,
+    Other,
 }
 
 impl<'a> WriteRequest<'a> {
-    /// Reads the message in `body`.
-    ///
-    /// Accepts fields in any order and fields it does not know; of a field sent twice the last counts.
-    /// Errors: bytes that are no such message, and counts beyond `limits`.
-    pub fn parse(body: &'a [u8], limits: &BodyLimits) -> Result<WriteRequest<'a>, WireError> {
+    /// Walks over the message in `body`; `take_field` takes one field, or names what is malformed.
+    #[inline]
+    pub(super) fn walk(
+        message: WriteMessage,
+        body: &'a [u8],
+        limits: &BodyLimits,
+        take_field: impl Fn(&mut Self, &mut Cursor<'a>) -> Result<Field, &'static str>,
+    ) -> Result<WriteRequest<'a>, WireError> {
         let bytes_max = limits.decompressed_bytes_max.min(u32::MAX as usize);
         if body.len() > bytes_max {
             return Err(WireError::TooLarge { declared: body.len() as u64, limit: bytes_max as u64 });
         }
         let n_guess = body.len() / SERIES_BYTES_TYPICAL;
         let mut request = WriteRequest {
+            message,
             body,
             limits: limits.labels,
             series: Vec::with_capacity(n_guess.min(limits.series_max)),
             samples: Vec::with_capacity(n_guess.min(limits.samples_max)),
+            starts: Vec::new(),
             gathered: Vec::new(),
+            symbols: Symbols::new(body),
+            refs: Vec::new(),
             metadata: Vec::new(),
+            families: Vec::new(),
             n_exemplars: 0,
             n_histograms: 0,
         };
         let mut cursor = Cursor::new(body);
         while !cursor.is_at_end() {
             let offset = cursor.pos();
-            let what = request.take_field(&mut cursor).map_err(|what| WireError::Malformed { what, offset })?;
-            request.check_counts(what, limits)?;
+            let field = take_field(&mut request, &mut cursor).map_err(|what| WireError::Malformed { what, offset })?;
+            request.check_counts(field, limits)?;
         }
         Ok(request)
     }
@@ -89,9 +119,11 @@ impl<'a> WriteRequest<'a> {
         self.series.iter().map(|extent| TimeSeries { request: self, extent })
     }
 
-    /// The descriptions of metric families, in the order sent; those without a usable name are left out.
+    /// The descriptions of metric families, those of 2.0 each once; those without a usable name are left out.
     pub fn metadata(&self) -> impl Iterator<Item = FamilyMetadata<'a>> {
-        self.metadata.iter().filter_map(|message| FamilyMetadata::read(message, self.limits.name_bytes_max))
+        let limit = self.limits.name_bytes_max;
+        let own = self.metadata.iter().filter_map(move |message| FamilyMetadata::read(message, limit));
+        own.chain(self.families.iter().filter_map(move |family| family.resolve(&self.symbols, limit)))
     }
 
     /// Samples of all series.
@@ -109,96 +141,18 @@ impl<'a> WriteRequest<'a> {
         self.n_exemplars
     }
 
-    /// Takes the field at `cursor`, or names what is malformed.
-    fn take_field(&mut self, cursor: &mut Cursor<'a>) -> Result<Field, &'static str> {
-        let tag = cursor.tag().ok_or("tag")?;
-        match tag {
-            SERIES => {
-                let message = cursor.message().ok_or("series")?;
-                self.take_series(message).ok_or("series")?;
-                Ok(Field::Series)
-            }
-            METADATA => {
-                let message = cursor.message().ok_or("metadata")?;
-                check_metadata(message).ok_or("metadata")?;
-                self.metadata.push(message.rest());
-                Ok(Field::Metadata)
-            }
-            _ if matches!(field_number(tag), 1 | 3) => Err("tag"),
-            _ => {
-                cursor.skip(tag).ok_or("unknown field")?;
-                Ok(Field::Other)
-            }
-        }
-    }
-
-    fn take_series(&mut self, message: Cursor<'a>) -> Option<()> {
-        let first_sample = self.samples.len();
-        let (mut n_exemplars, mut n_histograms) = (0, 0);
-        let mut is_scattered = false;
-        let mut cursor = message;
-        let mut labels = take_plain_labels(&mut cursor);
-        while !cursor.is_at_end() {
-            let start = cursor.pos();
-            match cursor.tag()? {
-                LABEL => {
-                    check_label(cursor.message()?)?;
-                    if labels.is_empty() {
-                        labels.start = start;
-                    } else {
-                        is_scattered |= labels.end != start;
-                    }
-                    labels.end = cursor.pos();
-                }
-                SAMPLE => self.samples.push(read_sample(cursor.message()?)?),
-                EXEMPLAR => {
-                    check_fields(cursor.message()?)?;
-                    n_exemplars += 1;
-                }
-                HISTOGRAM => {
-                    check_fields(cursor.message()?)?;
-                    n_histograms += 1;
-                }
-                tag if (1..=4).contains(&field_number(tag)) => return None,
-                tag => cursor.skip(tag)?,
-            }
-        }
-        if is_scattered {
-            labels = self.gather_labels(message)?;
-        }
-        self.n_exemplars += n_exemplars as usize;
-        self.n_histograms += n_histograms as usize;
-        self.series.push(Extent {
-            labels: as_u32(labels),
-            is_gathered: is_scattered,
-            samples: as_u32(first_sample..self.samples.len()),
-            message: as_u32(message.pos()..cursor.pos()),
-            n_exemplars,
-            n_histograms,
-        });
-        Some(())
-    }
-
-    /// Puts the label fields of `message` side by side.
-    #[cold]
-    fn gather_labels(&mut self, message: Cursor<'a>) -> Option<Range<usize>> {
-        let start = self.gathered.len();
-        let mut cursor = message;
-        while !cursor.is_at_end() {
-            let field = cursor.pos();
-            let tag = cursor.tag()?;
-            cursor.skip(tag)?;
-            if tag == LABEL {
-                self.gathered.extend_from_slice(self.body.get(field..cursor.pos())?);
-            }
-        }
-        Some(start..self.gathered.len())
+    #[inline]
+    pub(super) fn push_series(&mut self, extent: Extent) {
+        self.n_exemplars += extent.n_exemplars as usize;
+        self.n_histograms += extent.n_histograms as usize;
+        self.series.push(extent);
     }
 
     /// Checks what grew by the last field; a field can add no more than its own bytes, so memory stays bounded.
     fn check_counts(&self, grown: Field, limits: &BodyLimits) -> Result<(), WireError> {
         let (what, n, limit) = match grown {
             Field::Other => return Ok(()),
+            Field::Symbol => ("symbols", self.symbols.len(), limits.symbols_max),
             Field::Metadata => ("metadata entries", self.metadata.len(), limits.series_max),
             Field::Series if self.series.len() > limits.series_max => ("series", self.series.len(), limits.series_max),
             Field::Series => {
@@ -214,16 +168,13 @@ impl<'a> WriteRequest<'a> {
     pub(super) fn heap_bytes(&self) -> usize {
         self.series.capacity() * size_of::<Extent>()
             + self.samples.capacity() * size_of::<Sample>()
+            + self.starts.capacity() * size_of::<Timestamp>()
             + self.metadata.capacity() * size_of::<&[u8]>()
+            + self.families.capacity() * size_of::<SeriesFamily>()
+            + self.refs.capacity() * size_of::<u32>()
+            + self.symbols.heap_bytes()
             + self.gathered.capacity()
     }
-}
-
-/// A field of the request.
-enum Field {
-    Series,
-    Metadata,
-    Other,
 }
 
 /// One series of a request.
@@ -234,19 +185,53 @@ pub struct TimeSeries<'a> {
 }
 
 impl<'a> TimeSeries<'a> {
-    /// The label fields as sent: equal bytes are equal labels, so a sender's series is known again by hashing them.
+    /// The label fields as 1.0 sends them: equal bytes are equal labels, so a sender's series is known again by
+    /// hashing them, in whichever version it comes.
     ///
-    /// Different bytes may still be equal labels: in another order, or with empty values.
-    pub fn raw_labels(&self) -> &'a [u8] {
-        let from = if self.extent.is_gathered { &self.request.gathered } else { self.request.body };
-        from.get(as_usize(&self.extent.labels)).unwrap_or_default()
+    /// Different bytes may still be equal labels: in another order, or with empty values. Labels of 2.0 are written
+    /// out to `buf`, which keeps its memory for the next series; those with a bad reference are no bytes at all.
+    #[inline]
+    pub fn raw_labels<'b>(&self, buf: &'b mut Vec<u8>) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self.extent.labels_at {
+            LabelsAt::Body => self.request.body.get(as_usize(&self.extent.labels)).unwrap_or_default(),
+            LabelsAt::Gathered => self.request.gathered.get(as_usize(&self.extent.labels)).unwrap_or_default(),
+            LabelsAt::Refs => {
+                buf.clear();
+                self.request.symbols.write_labels(self.refs(), buf);
+                buf
+            }
+            LabelsAt::BadRefs => &[],
+        }
     }
 
     /// Replaces `into` by the labels, sorted and without those of empty value.
     ///
     /// Errors: labels that no series may have; `into` is then empty.
     pub fn labels(&self, into: &mut LabelsBuilder) -> Result<(), LabelError> {
-        read_labels(self.raw_labels(), &self.request.limits, into)
+        if self.extent.labels_at == LabelsAt::BadRefs {
+            into.clear();
+            return Err(LabelError { series: show(self.request.symbols.pairs(self.refs())), fault: self.bad_ref() });
+        }
+        read_labels(self.raw_labels(&mut Vec::new()), &self.request.limits, into)
+    }
+
+    fn refs(&self) -> &'a [u32] {
+        self.request.refs.get(as_usize(&self.extent.labels)).unwrap_or_default()
+    }
+
+    /// What is wrong with the references of a series that was found to have a bad one.
+    #[cold]
+    fn bad_ref(&self) -> LabelFault {
+        let labels = self.request.symbols.check(self.refs()).err();
+        let described = || {
+            let mut family = SeriesFamily::default();
+            self.messages(v2::METADATA, u32::MAX).try_for_each(|message| v2::read_family(message, &mut family));
+            self.request.check_family(&family).err()
+        };
+        labels.or_else(described).unwrap_or(LabelFault::NoMetricName)
     }
 
     /// The float samples, in the order sent.
@@ -258,20 +243,43 @@ impl<'a> TimeSeries<'a> {
     ///
     /// Finer resolutions than are stored are reduced; integer counts beyond 2^53 become floats.
     pub fn histograms(&self) -> impl Iterator<Item = Result<(Timestamp, SampleValue), HistogramFault>> + use<'a> {
-        self.messages(HISTOGRAM, self.extent.n_histograms).map(|message| histogram::decode(message))
+        self.histogram_messages().map(histogram::decode)
     }
 
     /// The exemplars, in the order sent, each checked on its own; one sent without a time has that of the series'
     /// last sample.
     pub fn exemplars(&self) -> impl Iterator<Item = Result<Exemplar, ExemplarFault>> + use<'a> {
         let t = if self.extent.n_exemplars == 0 { 0 } else { self.last_t() };
-        self.messages(EXEMPLAR, self.extent.n_exemplars).map(move |message| {
-            let mut exemplar = exemplar::decode(message)?;
+        let (tag, symbols) = match self.request.message {
+            WriteMessage::V1 => (v1::EXEMPLAR, None),
+            WriteMessage::V2 => (v2::EXEMPLAR, Some(&self.request.symbols)),
+        };
+        self.messages(tag, self.extent.n_exemplars).map(move |message| {
+            let mut exemplar = exemplar::decode(message, symbols)?;
             if exemplar.t == 0 {
                 exemplar.t = t;
             }
             Ok(exemplar)
         })
+    }
+
+    /// Since when the samples and histograms count, as far as 2.0 told: a step wherever that changes in the order
+    /// sent. Nothing if it was told of none.
+    pub fn starts(&self) -> impl Iterator<Item = StartRun> + use<'a> {
+        let request = self.request;
+        let floats = self.extent.samples.clone().map(|at| at as usize).filter(|_| !request.starts.is_empty());
+        let floats = floats.map(|at| {
+            let t = request.samples.get(at).map_or(0, |sample| sample.t);
+            StartRun { from: t, start: request.starts.get(at).copied().unwrap_or(0) }
+        });
+        let has_starts = request.message == WriteMessage::V2;
+        let created = if has_starts && self.has_histograms() { self.created() } else { 0 };
+        let histograms = self.histogram_messages().filter(move |_| has_starts).map(move |message| {
+            let (from, start) = histogram::times(message);
+            StartRun { from, start: if start == 0 { created } else { start } }
+        });
+        let mut last = 0;
+        floats.chain(histograms).filter(move |run| std::mem::replace(&mut last, run.start) != run.start)
     }
 
     /// Whether native histograms were sent.
@@ -289,9 +297,17 @@ impl<'a> TimeSeries<'a> {
         self.extent.n_exemplars as usize
     }
 
-    /// The `n` messages in fields `tag`; without any the series' bytes are not looked at again.
+    fn histogram_messages(&self) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
+        let tag = match self.request.message {
+            WriteMessage::V1 => v1::HISTOGRAM,
+            WriteMessage::V2 => v2::HISTOGRAM,
+        };
+        self.messages(tag, self.extent.n_histograms)
+    }
+
+    /// The first `n` messages in fields `tag`; with 0 of them the series' bytes are not looked at again.
     fn messages(&self, tag: u32, n: u32) -> impl Iterator<Item = Cursor<'a>> + use<'a> {
-        let mut cursor = Cursor::new(self.request.body.get(as_usize(&self.extent.message)).unwrap_or_default());
+        let mut cursor = self.cursor();
         let mut next = move || loop {
             let found = cursor.tag()?;
             if found == tag {
@@ -302,40 +318,32 @@ impl<'a> TimeSeries<'a> {
         (0..n).map_while(move |_| next())
     }
 
+    fn cursor(&self) -> Cursor<'a> {
+        Cursor::new(self.request.body.get(as_usize(&self.extent.message)).unwrap_or_default())
+    }
+
+    /// Since when the whole series counts, as senders before 2.0-rc.4 told it.
+    fn created(&self) -> Timestamp {
+        let (mut cursor, mut created) = (self.cursor(), 0);
+        while let Some(tag) = cursor.tag() {
+            let read = if tag == v2::CREATED { cursor.int64().map(|t| created = t) } else { cursor.skip(tag) };
+            if read.is_none() {
+                break;
+            }
+        }
+        created
+    }
+
     /// The time of the last sample or histogram, 0 without any.
     fn last_t(&self) -> Timestamp {
         let sample = self.samples().map(|sample| sample.t).next_back();
-        let histogram = self.messages(HISTOGRAM, self.extent.n_histograms).map(|message| histogram::times(message).0);
+        let histogram = self.histogram_messages().map(|message| histogram::times(message).0);
         sample.into_iter().chain(histogram).max().unwrap_or(0)
     }
 }
 
-/// Goes over the plain labels in front, where senders put them.
-#[inline]
-fn take_plain_labels(cursor: &mut Cursor<'_>) -> Range<usize> {
-    let start = cursor.pos();
-    while let Some(len) = plain_label_len(cursor.rest()) {
-        cursor.advance(len);
-    }
-    start..cursor.pos()
-}
-
-#[inline]
-fn read_sample(mut message: Cursor<'_>) -> Option<Sample> {
-    let mut sample = Sample { t: 0, v: 0.0 };
-    while !message.is_at_end() {
-        match message.tag()? {
-            SAMPLE_VALUE => sample.v = message.double()?,
-            SAMPLE_TIMESTAMP => sample.t = message.int64()?,
-            tag if matches!(field_number(tag), 1 | 2) => return None,
-            tag => message.skip(tag)?,
-        }
-    }
-    Some(sample)
-}
-
 /// Whether the fields are well-formed; those inside them are looked at when someone asks.
-fn check_fields(mut message: Cursor<'_>) -> Option<()> {
+pub(super) fn check_fields(mut message: Cursor<'_>) -> Option<()> {
     while !message.is_at_end() {
         let tag = message.tag()?;
         message.skip(tag)?;
@@ -345,7 +353,7 @@ fn check_fields(mut message: Cursor<'_>) -> Option<()> {
 
 #[expect(clippy::cast_possible_truncation, reason = "a body is at most u32::MAX bytes, checked by `parse`")]
 #[inline]
-fn as_u32(range: Range<usize>) -> Range<u32> {
+pub(super) fn as_u32(range: Range<usize>) -> Range<u32> {
     range.start as u32..range.end as u32
 }
 
