@@ -227,9 +227,10 @@ impl From<WireError> for ApiError {
     fn from(error: WireError) -> ApiError {
         match error {
             WireError::TooLarge { .. } => ApiError::TooLarge(error.to_string()),
-            WireError::Snappy { .. } | WireError::Malformed { .. } | WireError::TooMany { .. } => {
-                ApiError::BadData(error.to_string())
-            }
+            WireError::Snappy { .. }
+            | WireError::Malformed { .. }
+            | WireError::Symbols { .. }
+            | WireError::TooMany { .. } => ApiError::BadData(error.to_string()),
         }
     }
 }

@@ -137,10 +137,21 @@ impl<'a> Cursor<'a> {
     /// All numbers up to the end of the message, packed one behind the other.
     #[inline]
     pub(crate) fn references(mut self, into: &mut Vec<u32>) -> Option<()> {
-        while !self.is_at_end() {
-            into.push(self.reference()?);
+        into.reserve(self.rest().len() / 2);
+        loop {
+            match *self.rest() {
+                [] => return Some(()),
+                [low @ 0..0x80, ..] => {
+                    into.push(u32::from(low));
+                    self.pos += 1;
+                }
+                [low, high @ 0..0x80, ..] => {
+                    into.push(u32::from(low & 0x7f) | u32::from(high) << 7);
+                    self.pos += 2;
+                }
+                _ => into.push(self.reference()?),
+            }
         }
-        Some(())
     }
 
     /// Eight bytes as a float; every bit of a NaN is kept.

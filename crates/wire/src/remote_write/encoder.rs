@@ -5,6 +5,7 @@ use model::{Exemplar, Metadata, Sample, SampleValue, Timestamp};
 use super::body::compress;
 use super::exemplar::{TIMESTAMP, VALUE};
 use super::histogram_encoder::push_histogram;
+use super::labels::push_label;
 use super::metadata::{FAMILY, HELP, KIND, UNIT, kind_number};
 use crate::WireError;
 use crate::field::{
@@ -21,10 +22,7 @@ pub fn encode_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -
     pairs.sort_unstable();
     let mut into = Vec::with_capacity(pairs.iter().map(|(name, value)| name.len() + value.len() + 8).sum());
     for (name, value) in pairs {
-        push_tag(bytes_tag(1), &mut into);
-        push_varint((text_len(name) + text_len(value)) as u64, &mut into);
-        push_text(bytes_tag(1), name, &mut into);
-        push_text(bytes_tag(2), value, &mut into);
+        push_label(name.as_bytes(), value.as_bytes(), &mut into);
     }
     into
 }
@@ -157,10 +155,6 @@ fn has_value(sample: &Sample) -> bool {
 fn sample_len(sample: &Sample) -> usize {
     let timestamp_len = if sample.t == 0 { 0 } else { 1 + varint_len(sample.t.cast_unsigned()) };
     timestamp_len + if has_value(sample) { VALUE_LEN } else { 0 }
-}
-
-fn text_len(text: &str) -> usize {
-    1 + varint_len(text.len() as u64) + text.len()
 }
 
 fn push_text(tag: u32, text: &str, into: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use model::{LabelsBuilder, METRIC_NAME};
 
 use super::LabelLimits;
-use crate::field::{Cursor, bytes_tag, field_number};
+use crate::field::{Cursor, bytes_tag, field_number, push_bytes, push_tag, push_varint, varint_len};
 use crate::{LabelError, LabelFault};
 
 /// A label in a series or an exemplar.
@@ -33,6 +33,15 @@ pub(super) fn plain_label_len(fields: &[u8]) -> Option<usize> {
     let [0x12, value_len] = rest.get(name_len..)?.first_chunk::<2>()? else { return None };
     let len = usize::from(*len);
     (name_len + usize::from(*value_len) + 4 == len && len + 2 <= fields.len()).then_some(len + 2)
+}
+
+/// Appends a label field.
+pub(crate) fn push_label(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
+    let text_len = |text: &[u8]| 1 + varint_len(text.len() as u64) + text.len();
+    push_tag(LABEL, into);
+    push_varint((text_len(name) + text_len(value)) as u64, into);
+    push_bytes(NAME, name, into);
+    push_bytes(VALUE, value, into);
 }
 
 pub(super) fn read_label(mut message: Cursor<'_>) -> Option<(&[u8], &[u8])> {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::labels::push_label;
 use crate::LabelFault;
-use crate::field::{push_varint, varint_len};
 
 /// The symbol table: where each string lies in the body.
 ///
@@ -57,11 +57,15 @@ impl<'a> Symbols<'a> {
         references.as_chunks().0.iter().map(move |[name, value]| (text(*name), text(*value)))
     }
 
-    /// Bytes of the strings that `references` stand for, as far as they are in the table.
+    /// Bytes that the labels take; `None` if [`Symbols::check`] refuses them.
     #[inline]
-    pub(super) fn text_len(&self, references: &[u32]) -> u64 {
-        let len = |reference: &u32| self.at.get(*reference as usize).map_or(0, |at| u64::from(at.end - at.start));
-        references.iter().map(len).sum()
+    pub(super) fn labels_len(&self, references: &[u32]) -> Option<u64> {
+        let mut len = references.len() as u64;
+        for reference in references {
+            let at = self.at.get(*reference as usize)?;
+            len += u64::from(at.end - at.start);
+        }
+        references.len().is_multiple_of(2).then_some(len)
     }
 
     /// Bytes allocated besides the body.
@@ -71,17 +75,20 @@ impl<'a> Symbols<'a> {
     }
 
     /// Appends the label fields that remote write 1.0 would have sent.
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be less than 128")]
     pub(super) fn write_labels(&self, references: &[u32], into: &mut Vec<u8>) {
         for (name, value) in self.pairs(references) {
-            let text_len = |text: &[u8]| 1 + varint_len(text.len() as u64) + text.len();
-            into.push(0x0a);
-            push_varint((text_len(name) + text_len(value)) as u64, into);
-            into.push(0x0a);
-            push_varint(name.len() as u64, into);
-            into.extend_from_slice(name);
-            into.push(0x12);
-            push_varint(value.len() as u64, into);
-            into.extend_from_slice(value);
+            let len = name.len() + value.len() + 4;
+            if len < 0x80 {
+                // Nearly all labels are this short: each length is one byte.
+                let [len, name_len, value_len] = [len, name.len(), value.len()].map(|len| len as u8);
+                into.extend_from_slice(&[0x0a, len, 0x0a, name_len]);
+                into.extend_from_slice(name);
+                into.extend_from_slice(&[0x12, value_len]);
+                into.extend_from_slice(value);
+            } else {
+                push_label(name, value, into);
+            }
         }
     }
 }

@@ -135,10 +135,9 @@ impl<'a> WriteRequest<'a> {
         let mut len = 0;
         for extent in &mut self.series {
             let refs = self.refs.get(extent.labels.start as usize..extent.labels.end as usize).unwrap_or_default();
-            if self.symbols.check(refs).is_err() {
-                extent.labels_at = LabelsAt::BadRefs;
-            } else {
-                len += self.symbols.text_len(refs) + refs.len() as u64;
+            match self.symbols.labels_len(refs) {
+                Some(labels_len) => len += labels_len,
+                None => extent.labels_at = LabelsAt::BadRefs,
             }
         }
         for family in &self.families {
