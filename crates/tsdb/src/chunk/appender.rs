@@ -2,7 +2,15 @@
 
 use model::{SampleValue, Timestamp};
 
-use super::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender};
+use super::histogram::{HistogramAppender, Whole};
+use super::xor::XorValue;
+use super::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender, num_samples};
+
+/// A chunk of histograms this long is full, if it has some samples: each may be long, and all of a chunk are decoded
+/// together. Source: Prometheus `tsdb/chunkenc/chunk.go`, `TargetBytesPerHistogramChunk`.
+const HISTOGRAM_CHUNK_BYTES: usize = 1024;
+/// Samples that a chunk of histograms has at least when it is full. Source: the same, `MinSamplesPerHistogramChunk`.
+const HISTOGRAMS_PER_CHUNK_MIN: u16 = 10;
 
 /// A chunk that grows, whatever its samples are.
 ///
@@ -16,6 +24,8 @@ pub struct ChunkAppender {
 #[derive(Clone, Debug)]
 enum Kind {
     Xor(XorAppender),
+    Histogram(Box<HistogramAppender<Whole>>),
+    FloatHistogram(Box<HistogramAppender<XorValue>>),
 }
 
 impl ChunkAppender {
@@ -27,16 +37,35 @@ impl ChunkAppender {
                 xor.append(t, *v);
                 Kind::Xor(xor)
             }
-            SampleValue::Histogram(_) | SampleValue::FloatHistogram(_) => {
-                unreachable!("histograms are not in the head yet")
-            }
+            SampleValue::Histogram(h) => Kind::Histogram(Box::new(HistogramAppender::start(t, h))),
+            SampleValue::FloatHistogram(h) => Kind::FloatHistogram(Box::new(HistogramAppender::start(t, h))),
         };
         ChunkAppender { kind }
     }
 
     /// A chunk of one sample that follows this one: a chunk of histograms notes whether a counter was reset between.
     pub fn following(&self, t: Timestamp, value: &SampleValue) -> ChunkAppender {
-        ChunkAppender::start(t, value)
+        let kind = match (&self.kind, value) {
+            (Kind::Histogram(open), SampleValue::Histogram(h)) => Kind::Histogram(Box::new(open.following(t, h))),
+            (Kind::FloatHistogram(open), SampleValue::FloatHistogram(h)) => {
+                Kind::FloatHistogram(Box::new(open.following(t, h)))
+            }
+            _ => return ChunkAppender::start(t, value),
+        };
+        ChunkAppender { kind }
+    }
+
+    /// Whether the next sample should begin a new chunk; nothing breaks if it does not.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        let samples = self.num_samples();
+        match &self.kind {
+            Kind::Xor(_) => SAMPLES_PER_CHUNK <= samples,
+            Kind::Histogram(_) | Kind::FloatHistogram(_) => {
+                let is_long = HISTOGRAM_CHUNK_BYTES <= self.bytes().len();
+                SAMPLES_PER_CHUNK <= samples || is_long && HISTOGRAMS_PER_CHUNK_MIN <= samples
+            }
+        }
     }
 
     /// Adds a sample after all others. Returns whether the chunk could take it; if not the chunk is as before, and the
@@ -50,6 +79,8 @@ impl ChunkAppender {
                 xor.append(t, *v);
                 true
             }
+            (Kind::Histogram(open), SampleValue::Histogram(h)) => open.append(t, h),
+            (Kind::FloatHistogram(open), SampleValue::FloatHistogram(h)) => open.append(t, h),
             _ => false,
         }
     }
@@ -58,15 +89,15 @@ impl ChunkAppender {
     pub fn encoding(&self) -> Encoding {
         match &self.kind {
             Kind::Xor(_) => Encoding::Xor,
+            Kind::Histogram(_) => Encoding::Histogram,
+            Kind::FloatHistogram(_) => Encoding::FloatHistogram,
         }
     }
 
     /// The number of samples.
     #[inline]
     pub fn num_samples(&self) -> u16 {
-        match &self.kind {
-            Kind::Xor(xor) => xor.num_samples(),
-        }
+        num_samples(self.bytes())
     }
 
     /// When the newest sample was taken.
@@ -74,6 +105,8 @@ impl ChunkAppender {
     pub fn last_t(&self) -> Timestamp {
         match &self.kind {
             Kind::Xor(xor) => xor.last_t(),
+            Kind::Histogram(open) => open.last_t(),
+            Kind::FloatHistogram(open) => open.last_t(),
         }
     }
 
@@ -82,6 +115,8 @@ impl ChunkAppender {
     pub fn bytes(&self) -> &[u8] {
         match &self.kind {
             Kind::Xor(xor) => xor.bytes(),
+            Kind::Histogram(open) => open.bytes(),
+            Kind::FloatHistogram(open) => open.bytes(),
         }
     }
 
@@ -89,6 +124,8 @@ impl ChunkAppender {
     pub fn into_bytes(self) -> Vec<u8> {
         match self.kind {
             Kind::Xor(xor) => xor.into_bytes(),
+            Kind::Histogram(open) => open.into_bytes(),
+            Kind::FloatHistogram(open) => open.into_bytes(),
         }
     }
 }
@@ -99,7 +136,7 @@ pub fn encode(samples: impl IntoIterator<Item = (Timestamp, SampleValue)>) -> Ve
     let mut open: Option<(Timestamp, ChunkAppender)> = None;
     for (t, value) in samples {
         if let Some((mint, chunk)) = &mut open {
-            if chunk.num_samples() < SAMPLES_PER_CHUNK && chunk.append(t, &value) {
+            if !chunk.is_full() && chunk.append(t, &value) {
                 continue;
             }
             let next = chunk.following(t, &value);

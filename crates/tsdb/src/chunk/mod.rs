@@ -3,10 +3,13 @@
 mod appender;
 mod bit_reader;
 mod bit_writer;
+mod histogram;
 pub(crate) mod varint;
 pub mod xor;
 
-use model::{Columns, SampleValue, TimeRange, Timestamp};
+use std::sync::Arc;
+
+use model::{Columns, Histogram, SampleValue, TimeRange, Timestamp};
 use thiserror::Error;
 
 pub use appender::{ChunkAppender, encode};
@@ -14,6 +17,9 @@ pub use xor::XorAppender;
 
 /// Samples in a chunk that is full. Source: Prometheus `tsdb/head_append.go`, `samplesPerChunk`.
 pub(crate) const SAMPLES_PER_CHUNK: u16 = 120;
+
+/// From here on a float cannot tell a whole number from the next one.
+const WHOLE_MAX: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// How a chunk's bytes are encoded; the number is the one on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +77,12 @@ impl EncodedChunk {
 pub fn decode(encoding: Encoding, bytes: &[u8], range: TimeRange, into: &mut Columns) -> Result<(), ChunkError> {
     match encoding {
         Encoding::Xor => xor::decode(bytes, range, into),
-        Encoding::Histogram | Encoding::FloatHistogram => Err(ChunkError::Corrupt { what: "a chunk of histograms" }),
+        Encoding::Histogram | Encoding::FloatHistogram => {
+            let (timestamps, histograms): (Vec<_>, Vec<_>) = histograms(encoding, bytes, range)?.into_iter().unzip();
+            into.histogram_timestamps.extend(timestamps);
+            into.histograms.extend(histograms);
+            Ok(())
+        }
     }
 }
 
@@ -83,16 +94,36 @@ pub fn samples(
     bytes: &[u8],
     range: TimeRange,
 ) -> Result<Vec<(Timestamp, SampleValue)>, ChunkError> {
-    let mut columns = Columns::default();
-    decode(encoding, bytes, range, &mut columns)?;
-    let floats = columns.timestamps.into_iter().zip(columns.values.into_iter().map(SampleValue::Float));
-    let kind = match encoding {
-        Encoding::Xor | Encoding::FloatHistogram => SampleValue::FloatHistogram,
-        Encoding::Histogram => SampleValue::Histogram,
+    if encoding == Encoding::Xor {
+        let mut columns = Columns::default();
+        xor::decode(bytes, range, &mut columns)?;
+        return Ok(columns.timestamps.into_iter().zip(columns.values.into_iter().map(SampleValue::Float)).collect());
+    }
+    let value = |histogram: Arc<Histogram>| match encoding {
+        Encoding::Histogram if is_exact(&histogram) => SampleValue::Histogram(histogram),
+        Encoding::Histogram | Encoding::FloatHistogram | Encoding::Xor => SampleValue::FloatHistogram(histogram),
     };
-    let histograms = columns.histogram_timestamps.into_iter().zip(columns.histograms.into_iter().map(kind));
-    // A chunk holds one kind: one of the two is empty.
-    Ok(floats.chain(histograms).collect())
+    Ok(histograms(encoding, bytes, range)?.into_iter().map(|(t, histogram)| (t, value(histogram))).collect())
+}
+
+/// The histograms of a chunk that lie in `range`; a chunk of floats has none.
+fn histograms(
+    encoding: Encoding,
+    bytes: &[u8],
+    range: TimeRange,
+) -> Result<Vec<(Timestamp, Arc<Histogram>)>, ChunkError> {
+    match encoding {
+        Encoding::Xor => Ok(Vec::new()),
+        Encoding::Histogram => histogram::decode::<histogram::Whole>(bytes, range),
+        Encoding::FloatHistogram => histogram::decode::<xor::XorValue>(bytes, range),
+    }
+}
+
+/// Whether all counts are below 2^53, so that no whole number was rounded.
+fn is_exact(histogram: &Histogram) -> bool {
+    let totals = [histogram.count, histogram.zero_count];
+    let counts = totals.iter().chain(&histogram.positive_buckets).chain(&histogram.negative_buckets);
+    counts.into_iter().all(|count| count.abs() < WHOLE_MAX)
 }
 
 /// The number of samples that a chunk's bytes claim to hold; none when there is not even a header.

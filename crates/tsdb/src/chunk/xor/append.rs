@@ -2,14 +2,10 @@
 
 use model::{Sample, Timestamp};
 
+use super::XorValue;
 use super::decode::Samples;
 use crate::chunk::bit_writer::BitWriter;
 use crate::chunk::{ChunkError, num_samples, varint};
-
-/// No window was written yet: no value has as many leading zeros.
-const NO_WINDOW: u32 = u32::MAX;
-/// The window's leading zeros have 5 bits in the chunk.
-const LEADING_MAX: u32 = 31;
 
 /// A float chunk that grows.
 ///
@@ -19,9 +15,7 @@ pub struct XorAppender {
     bits: BitWriter,
     t: Timestamp,
     delta: i64,
-    value: u64,
-    leading: u32,
-    trailing: u32,
+    value: XorValue,
 }
 
 impl Default for XorAppender {
@@ -34,7 +28,7 @@ impl XorAppender {
     /// A chunk without samples.
     pub fn new() -> XorAppender {
         let bits = BitWriter::resume(vec![0; 2], 0);
-        XorAppender { bits, t: Timestamp::MIN, delta: 0, value: 0, leading: NO_WINDOW, trailing: 0 }
+        XorAppender { bits, t: Timestamp::MIN, delta: 0, value: XorValue::first(0) }
     }
 
     /// Goes on behind the last sample of `bytes`.
@@ -47,8 +41,7 @@ impl XorAppender {
         let (free_bytes, free_bits) = end.left;
         bytes.truncate(bytes.len() - free_bytes);
         let bits = BitWriter::resume(bytes, free_bits);
-        let (leading, trailing) = end.window.unwrap_or((NO_WINDOW, 0));
-        Ok(XorAppender { bits, t: end.t, delta: end.delta, value: end.value, leading, trailing })
+        Ok(XorAppender { bits, t: end.t, delta: end.delta, value: XorValue::resume(end.value, end.window) })
     }
 
     /// Adds a sample after all others.
@@ -66,16 +59,17 @@ impl XorAppender {
                 let bytes = self.bits.bytes_mut();
                 varint::push_varint(bytes, t);
                 bytes.extend_from_slice(&value.to_be_bytes());
+                self.value = XorValue::first(value);
             }
             1 => {
                 varint::push_uvarint(self.bits.bytes_mut(), delta.cast_unsigned());
-                let (bits, n) = self.encode_value(value);
+                let (bits, n) = self.value.encode(value);
                 self.bits.push(bits, n);
             }
             _ => self.push_sample(delta, value),
         }
         self.bits.set_header((count + 1).to_be_bytes());
-        (self.t, self.delta, self.value) = (t, delta, value);
+        (self.t, self.delta) = (t, delta);
     }
 
     /// The number of samples.
@@ -92,7 +86,7 @@ impl XorAppender {
 
     /// The newest sample.
     pub fn last(&self) -> Option<Sample> {
-        (self.num_samples() > 0).then(|| Sample { t: self.t, v: f64::from_bits(self.value) })
+        (self.num_samples() > 0).then(|| Sample { t: self.t, v: f64::from_bits(self.value.bits()) })
     }
 
     /// The chunk as it is now.
@@ -111,7 +105,7 @@ impl XorAppender {
     #[inline]
     fn push_sample(&mut self, delta: i64, value: u64) {
         let dod = delta.wrapping_sub(self.delta);
-        let (value_bits, value_n) = self.encode_value(value);
+        let (value_bits, value_n) = self.value.encode(value);
         match encode_dod(dod) {
             Some((bits, n)) => self.bits.push((bits << value_n) | value_bits, n + value_n),
             None => {
@@ -119,26 +113,6 @@ impl XorAppender {
                 self.bits.push(value_bits, value_n);
             }
         }
-    }
-
-    /// The bits of a value after the last one, at most 77, and their number.
-    #[inline]
-    fn encode_value(&mut self, value: u64) -> (u128, u32) {
-        let xor = value ^ self.value;
-        if xor == 0 {
-            return (0, 1);
-        }
-        let leading = xor.leading_zeros().min(LEADING_MAX);
-        let trailing = xor.trailing_zeros();
-        if self.leading != NO_WINDOW && self.leading <= leading && self.trailing <= trailing {
-            let n = 64 - self.leading - self.trailing;
-            return ((0b10 << n) | u128::from(xor >> self.trailing), 2 + n);
-        }
-        (self.leading, self.trailing) = (leading, trailing);
-        let n = 64 - leading - trailing;
-        // 64 bits do not fit into 6, but 0 bits never happen: 0 stands for 64.
-        let window = (0b11 << 11) | (leading << 6) | (n & 63);
-        ((u128::from(window) << n) | u128::from(xor >> trailing), 13 + n)
     }
 }
 

@@ -12,9 +12,11 @@
 
 mod append;
 mod decode;
+mod value;
 
 pub use append::XorAppender;
 pub use decode::decode;
+pub(super) use value::XorValue;
 
 #[cfg(test)]
 mod tests;
