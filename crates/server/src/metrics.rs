@@ -160,8 +160,8 @@ pub(crate) struct IngestMetrics {
 impl IngestMetrics {
     /// Counts one write.
     pub(crate) fn count(&self, report: &AppendReport, refusals: &Refusals, exemplars: usize) {
-        self.samples.fetch_add(report.written, Relaxed);
-        self.duplicates.fetch_add(report.duplicates, Relaxed);
+        self.samples.fetch_add(report.written.samples(), Relaxed);
+        self.duplicates.fetch_add(report.duplicates.samples(), Relaxed);
         self.exemplars.fetch_add(exemplars as u64, Relaxed);
         if !refusals.is_empty() {
             let mut refused = self.refused.lock();

@@ -145,12 +145,12 @@ impl Db {
         if before <= range.mint {
             return None;
         }
-        let late = self.head.stats().out_of_order.saturating_sub(self.late_at_flush.load(Relaxed));
+        let late = self.head.out_of_order().saturating_sub(self.late_at_flush.load(Relaxed));
         (self.flushed.load(Relaxed) < before || LATE_SAMPLES_MAX < late).then_some(before)
     }
 
     fn flush_before(&self, before: Timestamp) -> Result<(), TsdbError> {
-        let late = self.head.stats().out_of_order;
+        let late = self.head.out_of_order();
         flush::flush_head(&self.dir, &self.head, before, &mut |meta: &BlockMeta| {
             let block = self.open_block(&meta.ulid.to_string())?;
             self.swap_blocks(|blocks| blocks.push(Arc::new(block)));

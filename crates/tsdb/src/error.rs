@@ -29,7 +29,7 @@ pub enum TsdbError {
 #[error("samples are not durable: {0}")]
 pub struct AppendError(#[from] Arc<DiskError>);
 
-/// Why one sample was refused while the others of its request were written.
+/// Why one sample or exemplar was refused while the others of its request were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, PartialOrd, Ord)]
 pub enum Rejection {
     /// Older than the out-of-order window.
@@ -41,11 +41,15 @@ pub enum Rejection {
     /// The series has another value at this time; the first one stays.
     #[error("duplicate_conflict: the series has another value at this timestamp")]
     DuplicateConflict,
+    /// The series is new, and its project has as many as it may have.
+    #[error("series_limit: the project has as many active series as it may have")]
+    SeriesLimit,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Rejection; 3] = [Rejection::TooOld, Rejection::TooFarInFuture, Rejection::DuplicateConflict];
+    pub const ALL: [Rejection; 4] =
+        [Rejection::TooOld, Rejection::TooFarInFuture, Rejection::DuplicateConflict, Rejection::SeriesLimit];
 
     /// The reason as a metric's label value.
     pub fn name(self) -> &'static str {
@@ -53,6 +57,7 @@ impl Rejection {
             Rejection::TooOld => "too_old",
             Rejection::TooFarInFuture => "too_far_in_future",
             Rejection::DuplicateConflict => "duplicate_conflict",
+            Rejection::SeriesLimit => "series_limit",
         }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use disk::Dir;
-use model::{BlockRange, Columns, TimeRange, Timestamp};
+use model::{BlockRange, SampleValue, TimeRange, Timestamp};
 use ulid::Ulid;
 
 use crate::block::{BlockMeta, BlockSpec, SeriesChunks, WalCover, write_block};
-use crate::chunk::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender, xor};
+use crate::chunk::{self, EncodedChunk};
 use crate::error::TsdbError;
-use crate::head::{Head, Series, Snapshot};
+use crate::head::{Head, HeadChunk, Series, Snapshot};
 use crate::options::{BLOCK_MS, GRACE_MS};
 use crate::wal::{self, Records};
 
@@ -30,7 +30,7 @@ pub(crate) fn flush_head(
     series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     let mut starts = BTreeSet::new();
     for series in &series {
-        series.block_starts(before, BLOCK_MS, &mut starts);
+        series.block_starts(before, &mut starts);
     }
     let newest = head.maxt().unwrap_or(Timestamp::MIN);
     let flush = Flush { dir, series: &series, covered, before, newest };
@@ -88,42 +88,29 @@ fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
     Ok(Ulid::from_parts(range.end.max(0).cast_unsigned(), u128::from_le_bytes(random)))
 }
 
-/// The chunks of one series, not overlapping: as they are, or encoded again when late samples fall among them.
+/// The chunks of one series, not overlapping: as they are, or encoded again when there are late samples.
 fn encode(snapshot: &Snapshot, range: TimeRange) -> Vec<EncodedChunk> {
     if snapshot.late.is_empty() {
-        let as_is = |chunk: &crate::head::ChunkBytes| EncodedChunk {
+        let as_is = |chunk: &HeadChunk| EncodedChunk {
             mint: chunk.range.mint,
             maxt: chunk.range.maxt,
-            encoding: Encoding::Xor,
+            encoding: chunk.encoding,
             bytes: chunk.bytes.to_vec(),
         };
         return snapshot.chunks.iter().map(as_is).collect();
     }
-    let mut columns = Columns::default();
-    for chunk in &snapshot.chunks {
-        xor::decode(&chunk.bytes, range, &mut columns).expect("the head's own chunks decode");
-    }
-    let in_order = columns.timestamps.into_iter().zip(columns.values);
-    let mut all: Vec<(Timestamp, f64)> = in_order.chain(snapshot.late.iter().map(|s| (s.t, s.v))).collect();
+    let in_order = |chunk: &HeadChunk| chunk.samples(range).expect("the head's own chunks decode");
+    let mut all: Vec<(Timestamp, SampleValue)> = snapshot.chunks.iter().flat_map(in_order).collect();
+    all.extend_from_slice(&snapshot.late);
     all.sort_by_key(|(t, _)| *t);
-    all.chunks(SAMPLES_PER_CHUNK.into()).map(encode_run).collect()
-}
-
-fn encode_run(run: &[(Timestamp, f64)]) -> EncodedChunk {
-    let mut xor = XorAppender::new();
-    for (t, v) in run {
-        xor.append(*t, *v);
-    }
-    let (mint, maxt) = (run[0].0, run[run.len() - 1].0);
-    EncodedChunk { mint, maxt, encoding: Encoding::Xor, bytes: xor.into_bytes() }
+    chunk::encode(all)
 }
 
 /// Removes the segments that blocks cover whole, after a checkpoint of what else they held.
 fn truncate_log(head: &Head, covered: u64, before: Timestamp) -> Result<(), TsdbError> {
     let Some(number) = head.log().obsolete(covered, before) else { return Ok(()) };
-    let families = head.families().read().all();
     let mut records = Records::default();
-    records.metadata(&families);
+    head.outliving_records(&mut records);
     wal::write_checkpoint(head.log().dir(), number, &records)?;
     head.log().remove_through(number)?;
     Ok(())
@@ -133,7 +120,7 @@ fn truncate_log(head: &Head, covered: u64, before: Timestamp) -> Result<(), Tsdb
 mod tests {
     use std::collections::BTreeMap;
 
-    use model::{Budget, Labels, Sample};
+    use model::{Budget, Columns, Labels, Sample};
 
     use super::*;
     use crate::block::Block;
@@ -152,7 +139,7 @@ mod tests {
             appender.sample(&handle, Sample { t: START + minute * MINUTE_MS, v: 1.0 });
         }
         let report = appender.commit(START + 1000 * MINUTE_MS).unwrap();
-        assert_eq!(report.written, minutes.len() as u64);
+        assert_eq!(report.written.floats, minutes.len() as u64);
     }
 
     /// How often each sample is in `blocks` and the head, by its series and its minute.
@@ -163,8 +150,9 @@ mod tests {
             let block = Block::open(dir, &ulid.to_string(), 0).unwrap();
             for series in block.select(&[], TimeRange::ALL, &Budget::unlimited()).unwrap() {
                 columns.clear();
-                for chunk in &series.chunks {
-                    xor::decode(block.chunk(chunk).unwrap().1, TimeRange::ALL, &mut columns).unwrap();
+                for at in &series.chunks {
+                    let (encoding, bytes) = block.chunk(at).unwrap();
+                    chunk::decode(encoding, bytes, TimeRange::ALL, &mut columns).unwrap();
                 }
                 all.extend(columns.timestamps.iter().map(|t| (name(&series.labels), *t)));
             }
@@ -172,8 +160,8 @@ mod tests {
         for series in head.all_series() {
             let snapshot = series.snapshot(TimeRange::ALL);
             columns.clear();
-            snapshot.chunks.iter().for_each(|c| xor::decode(&c.bytes, TimeRange::ALL, &mut columns).unwrap());
-            let late = snapshot.late.iter().map(|s| s.t);
+            snapshot.chunks.iter().for_each(|c| c.decode(TimeRange::ALL, &mut columns).unwrap());
+            let late = snapshot.late.iter().map(|(t, _)| *t);
             all.extend(columns.timestamps.iter().copied().chain(late).map(|t| (name(&series.labels), t)));
         }
         let mut counts = BTreeMap::new();

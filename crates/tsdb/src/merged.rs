@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use model::{Budget, Columns, Histogram, Labels, Sample, SeriesSet, StorageError, TimeRange, Timestamp};
+use model::{Budget, Columns, Histogram, Labels, SampleValue, SeriesSet, StartRun, StorageError, TimeRange, Timestamp};
 
 use crate::block::{Block, ChunkMeta, DeletedRanges, covers, deletes, touches};
-use crate::chunk::{self, xor};
-use crate::head::{ChunkBytes, Snapshot};
+use crate::chunk;
+use crate::head::{HeadChunk, Snapshot};
 
 /// The series of one selection with the places of their chunks.
 pub(crate) struct MergedSet {
@@ -19,7 +19,8 @@ pub(crate) struct MergedSet {
 pub(crate) struct MergedSeries {
     labels: Labels,
     chunks: Vec<ChunkAt>,
-    late: Vec<Sample>,
+    late: Vec<(Timestamp, SampleValue)>,
+    starts: Vec<StartRun>,
 }
 
 /// Where a chunk is, and when its samples are.
@@ -36,7 +37,7 @@ enum Place {
     /// There too, and some of its samples are deleted.
     Thinned(u32, ChunkMeta, DeletedRanges),
     /// In memory.
-    Head(ChunkBytes),
+    Head(HeadChunk),
 }
 
 /// A sample as answers have it: integer and float histograms are one kind there.
@@ -44,6 +45,15 @@ enum Place {
 enum Value {
     Float(f64),
     Histogram(Arc<Histogram>),
+}
+
+impl From<&SampleValue> for Value {
+    fn from(value: &SampleValue) -> Value {
+        match value {
+            SampleValue::Float(v) => Value::Float(*v),
+            SampleValue::Histogram(h) | SampleValue::FloatHistogram(h) => Value::Histogram(h.clone()),
+        }
+    }
 }
 
 impl ChunkAt {
@@ -59,7 +69,7 @@ impl ChunkAt {
 impl MergedSeries {
     /// A series with room for `chunks` chunks.
     pub(crate) fn new(labels: Labels, chunks: usize) -> MergedSeries {
-        MergedSeries { labels, chunks: Vec::with_capacity(chunks), late: Vec::new() }
+        MergedSeries { labels, chunks: Vec::with_capacity(chunks), late: Vec::new(), starts: Vec::new() }
     }
 
     /// Adds a block's chunks inside `range`. Blocks come before the head: at equal times the earlier part wins.
@@ -84,6 +94,7 @@ impl MergedSeries {
     pub(crate) fn add_head(&mut self, snapshot: Snapshot) {
         self.chunks.extend(snapshot.chunks.into_iter().map(|c| ChunkAt { range: c.range, place: Place::Head(c) }));
         self.late = snapshot.late;
+        self.starts = snapshot.starts;
     }
 }
 
@@ -102,7 +113,7 @@ impl MergedSet {
     fn decode(&self, chunk: &ChunkAt, into: &mut Columns, budget: &Budget) -> Result<(), StorageError> {
         match &chunk.place {
             Place::Head(chunk) => {
-                xor::decode(&chunk.bytes, self.range, into).map_err(|e| StorageError::Failed(e.to_string()))?;
+                chunk.decode(self.range, into).map_err(|e| StorageError::Failed(e.to_string()))?;
             }
             Place::Block(idx, meta) => self.decode_block(*idx, meta, into, budget),
             Place::Thinned(idx, meta, deleted) => {
@@ -130,7 +141,7 @@ impl MergedSet {
     fn decode_overlapping(
         &self,
         chunks: &[ChunkAt],
-        late: &[Sample],
+        late: &[(Timestamp, SampleValue)],
         into: &mut Columns,
         budget: &Budget,
     ) -> Result<(), StorageError> {
@@ -143,7 +154,7 @@ impl MergedSet {
             self.decode(chunk, &mut one, budget)?;
             run.extend(samples(&one));
         }
-        run.extend(late.iter().map(|s| (s.t, Value::Float(s.v))));
+        run.extend(late.iter().map(|(t, value)| (*t, Value::from(value))));
         // Stable, so that of equal times the first part's sample comes first and stays.
         run.sort_by_key(|(t, _)| *t);
         run.dedup_by_key(|(t, _)| *t);
@@ -182,13 +193,14 @@ impl SeriesSet for MergedSet {
 
     fn read(&self, series_idx: usize, into: &mut Columns, budget: &Budget) -> Result<(), StorageError> {
         into.clear();
-        let MergedSeries { chunks, late, .. } = &self.series[series_idx];
+        let MergedSeries { chunks, late, starts, .. } = &self.series[series_idx];
+        into.starts.extend_from_slice(starts);
         let (mut chunks, mut late) = (chunks.as_slice(), late.as_slice());
         while let Some(first) = chunks.first() {
             budget.check()?;
             let (together, end) = overlapping(chunks, first.range.maxt);
-            let before = late.partition_point(|s| s.t < first.range.mint);
-            let until = late.partition_point(|s| s.t <= end).max(before);
+            let before = late.partition_point(|(t, _)| *t < first.range.mint);
+            let until = late.partition_point(|(t, _)| *t <= end).max(before);
             self.decode_overlapping(&[], &late[..before], into, budget)?;
             if together == 1 && before == until {
                 self.decode(first, into, budget)?;

@@ -21,6 +21,10 @@ pub struct Options {
     pub out_of_order_window_ms: i64,
     /// How far a sample may lie ahead of the clock. Default: 10 minutes.
     pub future_ms: i64,
+    /// Series of one project in the head; samples of more are refused. Default: 1,000,000.
+    pub series_per_project_max: usize,
+    /// Exemplars kept of one project; the oldest go first. Default: 10,000.
+    pub exemplars_per_project_max: usize,
     /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
     pub series_cache_bytes: usize,
 }
@@ -33,6 +37,8 @@ impl Default for Options {
             block_ms_max: None,
             out_of_order_window_ms: 24 * 60 * 60 * 1000,
             future_ms: 10 * 60 * 1000,
+            series_per_project_max: 1_000_000,
+            exemplars_per_project_max: 10_000,
             series_cache_bytes: 8 << 20,
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::{
-    Budget, Interrupt, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError, TimeRange,
+    Budget, Exemplar, Interrupt, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError,
+    TimeRange,
 };
 
 use crate::block::{Block, BlockError};
@@ -117,6 +118,16 @@ impl<'a> Querier<'a> {
             }
         }
         Ok(all.into_iter().take(most(limit)).collect())
+    }
+
+    /// The exemplars inside `range` of the series that match one of `sets`, by series, each series' by time.
+    pub fn exemplars(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        budget: &Budget,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
+        Ok(self.db.head().exemplars().read().select(&scoped_sets(&self.scope, sets), range, budget)?)
     }
 
     /// The metadata of families, all or the one called `family`, sorted by name.

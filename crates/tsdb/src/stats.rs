@@ -6,7 +6,7 @@ use model::Timestamp;
 
 use crate::block::Block;
 use crate::error::Rejection;
-use crate::head::Head;
+use crate::head::{Head, Kinds};
 
 /// What the store holds and has done since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,12 +19,14 @@ pub struct Stats {
     pub head_chunks: usize,
     /// Bytes in the head's chunks.
     pub head_chunk_bytes: usize,
+    /// Exemplars that are kept.
+    pub exemplars: usize,
     /// Oldest sample in the head, or older.
     pub head_mint: Option<Timestamp>,
     /// Newest sample of the store.
     pub head_maxt: Option<Timestamp>,
-    /// Samples written.
-    pub samples_written: u64,
+    /// Samples and exemplars written.
+    pub written: Kinds,
     /// Samples that were there already.
     pub samples_duplicate: u64,
     /// Written samples that were older than the newest of their series.
@@ -53,9 +55,10 @@ impl Stats {
             head_label_pairs: figures.label_pairs,
             head_chunks: chunks,
             head_chunk_bytes: bytes,
+            exemplars: figures.exemplars,
             head_mint: figures.mint,
             head_maxt: figures.maxt,
-            samples_written: figures.written,
+            written: figures.written,
             samples_duplicate: figures.duplicates,
             samples_out_of_order: figures.out_of_order,
             samples_refused: Rejection::ALL.into_iter().zip(figures.refused).collect(),

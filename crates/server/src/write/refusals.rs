@@ -85,13 +85,13 @@ impl Refusals {
     /// What the store refused.
     pub(super) fn add_report(&mut self, report: &AppendReport) {
         for (rejection, n) in Rejection::ALL.into_iter().zip(report.refused) {
-            if n > 0 {
-                *self.counts.entry(rejection.name()).or_default() += n;
+            if n.samples() > 0 {
+                *self.counts.entry(rejection.name()).or_default() += n.samples();
             }
         }
         for refused in &report.examples {
             let name = refused.labels.to_string();
-            self.example(refused.reason.name(), &name, Some(refused.sample.t), &refused.reason.to_string());
+            self.example(refused.reason.name(), &name, Some(refused.t), &refused.reason.to_string());
         }
     }
 

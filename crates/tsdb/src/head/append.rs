@@ -1,18 +1,14 @@
-//! A commit: collect the samples of one request, then validate, apply, log once and wait until they are durable.
+//! The way in: collects the samples of one request, commits them at once, and reports on every one.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
-use model::{Labels, Metadata, ProjectId, Sample, Timestamp};
+use model::{Exemplar, Labels, Metadata, ProjectId, Sample, SampleValue, StartRun, Timestamp};
 
-use super::series::{Admission, Series};
-use super::{Commit, Head, HeadIndex, SENDERS_PER_SERIES_MAX};
+use super::Head;
+use super::commit::Admitting;
+use super::series::Series;
 use crate::error::{AppendError, Rejection};
-use crate::options::BLOCK_MS;
-use crate::wal::{FamilyMetadata, SampleRecord};
-
-/// Refused samples that a report quotes.
-const REFUSED_QUOTED_MAX: usize = 5;
+use crate::wal::FamilyMetadata;
 
 /// What a known sender calls a series: a seeded 128-bit hash of its project and its label bytes as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +16,7 @@ pub struct SeriesKey(pub u128);
 
 /// A series that samples can be added to.
 #[derive(Clone, Debug)]
-pub struct SeriesHandle(Arc<Series>);
+pub struct SeriesHandle(pub(super) Arc<Series>);
 
 impl SeriesHandle {
     /// The labels of the series.
@@ -33,44 +29,99 @@ impl SeriesHandle {
 #[derive(Debug)]
 pub struct Appender<'a> {
     head: &'a Head,
-    samples: Vec<(SeriesHandle, Sample)>,
+    floats: Vec<(SeriesHandle, Sample)>,
+    histograms: Vec<(SeriesHandle, Timestamp, SampleValue)>,
+    exemplars: Vec<(SeriesHandle, Exemplar)>,
+    starts: Vec<(SeriesHandle, StartRun)>,
     families: Vec<FamilyMetadata>,
 }
 
-/// What became of a request's samples; every one is counted once.
+/// What can be appended to a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A float sample.
+    Float,
+    /// A native histogram sample of either kind.
+    Histogram,
+    /// An exemplar.
+    Exemplar,
+}
+
+/// How many of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Float samples.
+    pub floats: u64,
+    /// Native histogram samples of both kinds.
+    pub histograms: u64,
+    /// Exemplars.
+    pub exemplars: u64,
+}
+
+impl Kinds {
+    /// Samples: floats and histograms.
+    pub fn samples(self) -> u64 {
+        self.floats + self.histograms
+    }
+
+    /// Samples and exemplars.
+    pub fn total(self) -> u64 {
+        self.samples() + self.exemplars
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Float => self.floats += 1,
+            Kind::Histogram => self.histograms += 1,
+            Kind::Exemplar => self.exemplars += 1,
+        }
+    }
+}
+
+/// What became of a request's samples and exemplars; every one is counted once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AppendReport {
     /// Now in the store, and durable.
-    pub written: u64,
+    pub written: Kinds,
     /// In the store before, with the same value.
-    pub duplicates: u64,
+    pub duplicates: Kinds,
     /// Refused, by the order of [`Rejection::ALL`].
-    pub refused: [u64; 3],
-    /// The first refused samples.
+    pub refused: [Kinds; Rejection::ALL.len()],
+    /// The first that were refused.
     pub examples: Vec<Refused>,
 }
 
 impl AppendReport {
-    /// All refused samples.
+    /// All that were refused.
     pub fn refused_total(&self) -> u64 {
-        self.refused.iter().sum()
+        self.refused.iter().map(|kinds| kinds.total()).sum()
     }
 }
 
-/// One refused sample.
-#[derive(Clone, Debug, PartialEq)]
+/// One refused sample or exemplar.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Why.
     pub reason: Rejection,
+    /// What it is.
+    pub kind: Kind,
     /// Of which series.
     pub labels: Labels,
-    /// The sample.
-    pub sample: Sample,
+    /// When it was taken.
+    pub t: Timestamp,
 }
 
 impl<'a> Appender<'a> {
     pub(crate) fn new(head: &'a Head) -> Appender<'a> {
-        Appender { head, samples: Vec::new(), families: Vec::new() }
+        Appender {
+            head,
+            floats: Vec::new(),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+            starts: Vec::new(),
+            families: Vec::new(),
+        }
     }
 
     /// The series that a sender calls `key`, if it was seen before. Cost: one lookup, no allocation.
@@ -79,15 +130,42 @@ impl<'a> Appender<'a> {
     }
 
     /// The series with `labels`, made if need be, from now on known as `key`.
+    ///
+    /// When its project has as many series as it may have, it is made at the commit if there is room by then, and else
+    /// all that is added to it is refused.
     pub fn series(&mut self, key: SeriesKey, labels: &Labels) -> SeriesHandle {
-        let series = self.head.series(labels);
-        self.head.remember(key, &series);
-        SeriesHandle(series)
+        match self.head.series(labels) {
+            Some(series) => {
+                self.head.remember(key, &series);
+                SeriesHandle(series)
+            }
+            None => SeriesHandle(Arc::new(Series::detached(labels.clone()))),
+        }
     }
 
-    /// Adds a sample to the request.
+    /// Adds a float sample to the request.
+    #[inline]
     pub fn sample(&mut self, series: &SeriesHandle, sample: Sample) {
-        self.samples.push((series.clone(), sample));
+        self.floats.push((series.clone(), sample));
+    }
+
+    /// Adds a sample of any kind to the request. A request's floats are taken before its histograms.
+    pub fn value(&mut self, series: &SeriesHandle, t: Timestamp, value: SampleValue) {
+        match value {
+            SampleValue::Float(v) => self.sample(series, Sample { t, v }),
+            histogram => self.histograms.push((series.clone(), t, histogram)),
+        }
+    }
+
+    /// Adds an exemplar to the request.
+    pub fn exemplar(&mut self, series: &SeriesHandle, exemplar: Exemplar) {
+        self.exemplars.push((series.clone(), exemplar));
+    }
+
+    /// Says that the sample at `from` counts since `start` (0: not known), and so do those that follow it until the
+    /// next sample of which something else is said. Saying what is known already costs one look at the series.
+    pub fn start(&mut self, series: &SeriesHandle, from: Timestamp, start: Timestamp) {
+        self.starts.push((series.clone(), StartRun { from, start }));
     }
 
     /// Adds a family's metadata to the request.
@@ -104,125 +182,22 @@ impl<'a> Appender<'a> {
         let mut report = AppendReport::default();
         let position = {
             let mut commit = head.commit.lock();
-            let segment = head.log.ready()?;
-            let bounds = Bounds::new(head, now);
-            commit.start();
-            for (series, sample) in self.samples {
-                head.admit(&mut commit, segment, bounds, series.0, sample, &mut report);
+            let mut admitting = Admitting::start(head, &mut commit, now, &mut report)?;
+            for (series, sample) in self.floats {
+                admitting.float(series.0, sample);
             }
-            head.log_commit(&mut commit, &self.families)?
+            for (series, t, value) in self.histograms {
+                admitting.histogram(series.0, t, value);
+            }
+            for (series, run) in self.starts {
+                admitting.start_run(series.0, run);
+            }
+            for (series, exemplar) in self.exemplars {
+                admitting.exemplar(series.0, exemplar);
+            }
+            admitting.log(&self.families)?
         };
         head.log.wait_durable(position)?;
         Ok(report)
-    }
-}
-
-/// Between which times samples are taken.
-#[derive(Clone, Copy)]
-struct Bounds {
-    latest: Timestamp,
-    window_ms: i64,
-}
-
-impl Bounds {
-    fn new(head: &Head, now: Timestamp) -> Bounds {
-        // A block ends before the time it names as its end, so the last possible one fits into none.
-        let latest = now.saturating_add(head.options.future_ms).min(Timestamp::MAX - 1);
-        Bounds { latest, window_ms: head.options.out_of_order_window_ms }
-    }
-}
-
-impl Commit {
-    fn start(&mut self) {
-        self.accepted.clear();
-        self.described.clear();
-    }
-}
-
-impl Head {
-    fn remember(&self, key: SeriesKey, series: &Arc<Series>) {
-        let series_max = self.with_index(HeadIndex::len).saturating_add(1024);
-        if self.senders.len() > series_max.saturating_mul(SENDERS_PER_SERIES_MAX) {
-            self.senders.clear();
-        }
-        self.senders.insert(key.0, series.clone());
-    }
-
-    /// Decides on one sample and adds it to its series if it is taken.
-    fn admit(
-        &self,
-        commit: &mut Commit,
-        segment: u64,
-        bounds: Bounds,
-        mut series: Arc<Series>,
-        sample: Sample,
-        report: &mut AppendReport,
-    ) {
-        let maxt = self.counts.maxt.load(Relaxed);
-        let mut refuse = |reason: Rejection, series: &Series| {
-            report.refused[reason as usize] += 1;
-            self.counts.refused[reason as usize].fetch_add(1, Relaxed);
-            if report.examples.len() < REFUSED_QUOTED_MAX {
-                report.examples.push(Refused { reason, labels: series.labels.clone(), sample });
-            }
-        };
-        if bounds.latest < sample.t {
-            return refuse(Rejection::TooFarInFuture, &series);
-        }
-        if maxt != Timestamp::MIN && sample.t < maxt.saturating_sub(bounds.window_ms) {
-            return refuse(Rejection::TooOld, &series);
-        }
-        let mut admission = series.add(sample, BLOCK_MS);
-        if admission == Admission::Gone {
-            // Retired between lookup and commit; no series is retired while a commit runs, so this ends the matter.
-            series = self.series(&series.labels);
-            admission = series.add(sample, BLOCK_MS);
-        }
-        match admission {
-            Admission::InOrder => {}
-            Admission::OutOfOrder => drop(self.counts.out_of_order.fetch_add(1, Relaxed)),
-            Admission::Duplicate => {
-                report.duplicates += 1;
-                self.counts.duplicates.fetch_add(1, Relaxed);
-                return;
-            }
-            Admission::Conflict | Admission::Gone => return refuse(Rejection::DuplicateConflict, &series),
-        }
-        report.written += 1;
-        commit.accepted.push(SampleRecord { series: series.id, sample });
-        if series.mark_logged(segment) {
-            commit.described.push(series);
-        }
-        if maxt < sample.t {
-            self.counts.maxt.store(sample.t, Relaxed);
-        }
-        for oldest in [&self.counts.mint, &self.counts.mint_added] {
-            if sample.t < oldest.load(Relaxed) {
-                oldest.store(sample.t, Relaxed);
-            }
-        }
-    }
-
-    /// Hands a commit to the log. Returns the position to wait for, which covers earlier commits too: a duplicate is
-    /// acknowledged only when the sample that it repeats is durable.
-    fn log_commit(&self, commit: &mut Commit, families: &[FamilyMetadata]) -> Result<u64, AppendError> {
-        let news: Vec<&FamilyMetadata> = match families {
-            [] => Vec::new(),
-            told => {
-                let mut known = self.families.write();
-                told.iter().filter(|family| known.set(family)).collect()
-            }
-        };
-        let Commit { records, accepted, described } = commit;
-        records.clear();
-        records.metadata(news);
-        records.series(described.iter().map(|s| (s.id, &s.labels)));
-        records.samples(accepted.iter().copied());
-        if records.is_empty() {
-            return Ok(self.log.position());
-        }
-        self.counts.written.fetch_add(accepted.len() as u64, Relaxed);
-        let maxt = accepted.iter().map(|s| s.sample.t).max().unwrap_or(Timestamp::MIN);
-        Ok(self.log.append(records, maxt)?)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use hashbrown::{HashMap, HashTable};
-use model::{Interrupt, Labels};
+use model::{Interrupt, Labels, PROJECT_LABEL};
 use roaring::RoaringBitmap;
 
 use super::series::Series;
@@ -25,6 +25,8 @@ pub(crate) struct HeadIndex {
     all: RoaringBitmap,
     /// Values are ordered, so that a pattern's prefix narrows the search.
     postings: HashMap<Box<str>, BTreeMap<Box<str>, RoaringBitmap>, RandomState>,
+    /// The number of series of each project; those without one are under the empty name.
+    by_project: HashMap<Box<str>, usize, RandomState>,
 }
 
 impl HeadIndex {
@@ -53,6 +55,10 @@ impl HeadIndex {
             };
         }
         self.all.insert(slot);
+        match self.by_project.get_mut(project(&series.labels)) {
+            Some(count) => *count += 1,
+            None => _ = self.by_project.insert(project(&series.labels).into(), 1),
+        }
         self.slots[slot as usize] = Some(series.clone());
         let (slots, hasher) = (&self.slots, &self.hasher);
         let rehash = |slot: &u32| hash(hasher, &occupied(slots, *slot).labels);
@@ -80,6 +86,12 @@ impl HeadIndex {
             }
         }
         self.all.remove(series.slot);
+        if let Some(count) = self.by_project.get_mut(project(&series.labels)) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_project.remove(project(&series.labels));
+            }
+        }
         self.slots[series.slot as usize] = None;
         self.free.push(series.slot);
     }
@@ -92,6 +104,11 @@ impl HeadIndex {
     /// The number of series.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// The number of series of the project that `labels` belong to.
+    pub(crate) fn len_of_project(&self, labels: &Labels) -> usize {
+        self.by_project.get(project(labels)).copied().unwrap_or_default()
     }
 
     /// The number of label pairs.
@@ -125,6 +142,10 @@ impl HeadIndex {
     fn hash(&self, labels: &Labels) -> u64 {
         hash(&self.hasher, labels)
     }
+}
+
+fn project(labels: &Labels) -> &str {
+    labels.get(PROJECT_LABEL).unwrap_or_default()
 }
 
 fn occupied(slots: &[Option<Arc<Series>>], slot: u32) -> &Arc<Series> {

@@ -5,11 +5,17 @@
 //! and on single series only.
 
 mod append;
+mod commit;
+mod exemplars;
 mod families;
 mod index;
 mod restore;
+mod samples;
 mod series;
+mod snapshot;
+mod starts;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -18,14 +24,18 @@ use dashmap::DashMap;
 use model::{Labels, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
+use crate::error::Rejection;
 use crate::options::Options;
-use crate::wal::{Log, Records, SampleRecord, SeriesRef};
+use crate::wal::{ExemplarRecord, Log, Records, SeriesRef};
+use commit::Commit;
+use exemplars::Exemplars;
 use families::Families;
 use index::HeadIndex;
 
-pub use append::{AppendReport, Appender, Refused, SeriesHandle, SeriesKey};
+pub use append::{AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use restore::WalCovers;
-pub(crate) use series::{ChunkBytes, Series, Snapshot};
+pub(crate) use series::Series;
+pub(crate) use snapshot::{HeadChunk, Snapshot};
 
 /// More remembered senders than this for each series means that senders vary their encoding: start over.
 const SENDERS_PER_SERIES_MAX: usize = 4;
@@ -41,16 +51,9 @@ pub(crate) struct Head {
     /// Series by what a known sender calls them, so that its labels are decoded once.
     senders: DashMap<u128, Arc<Series>, BuildHasherDefault<AlreadyHashed>>,
     families: RwLock<Families>,
+    exemplars: RwLock<Exemplars>,
     next_id: AtomicU64,
     counts: Counts,
-}
-
-/// Memory that commits use again.
-#[derive(Debug, Default)]
-struct Commit {
-    records: Records,
-    accepted: Vec<SampleRecord>,
-    described: Vec<Arc<Series>>,
 }
 
 /// Figures that change with each commit, under its lock, and are read without it.
@@ -62,10 +65,39 @@ struct Counts {
     mint: AtomicI64,
     /// Oldest sample added since the last look at every series: lets `mint` rise without missing one.
     mint_added: AtomicI64,
-    written: AtomicU64,
+    floats: AtomicU64,
+    histograms: AtomicU64,
+    exemplars: AtomicU64,
     duplicates: AtomicU64,
     out_of_order: AtomicU64,
-    refused: [AtomicU64; 3],
+    refused: [AtomicU64; Rejection::ALL.len()],
+}
+
+impl Counts {
+    /// Nothing counted yet, in a store whose newest sample is `maxt` and whose head's oldest one is `mint`.
+    fn new(mint: Timestamp, maxt: Timestamp) -> Counts {
+        Counts {
+            maxt: AtomicI64::new(maxt),
+            mint: AtomicI64::new(mint),
+            mint_added: AtomicI64::new(Timestamp::MAX),
+            floats: AtomicU64::new(0),
+            histograms: AtomicU64::new(0),
+            exemplars: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            out_of_order: AtomicU64::new(0),
+            refused: Default::default(),
+        }
+    }
+
+    fn add(&self, report: &AppendReport) {
+        self.floats.fetch_add(report.written.floats, Relaxed);
+        self.histograms.fetch_add(report.written.histograms, Relaxed);
+        self.exemplars.fetch_add(report.written.exemplars, Relaxed);
+        self.duplicates.fetch_add(report.duplicates.samples(), Relaxed);
+        for (count, refused) in self.refused.iter().zip(&report.refused) {
+            count.fetch_add(refused.samples(), Relaxed);
+        }
+    }
 }
 
 /// The keys are 128-bit hashes already: their low half serves the map.
@@ -94,25 +126,29 @@ impl Hasher for AlreadyHashed {
 pub(crate) struct HeadStats {
     pub(crate) series: usize,
     pub(crate) label_pairs: usize,
+    pub(crate) exemplars: usize,
     pub(crate) mint: Option<Timestamp>,
     pub(crate) maxt: Option<Timestamp>,
-    pub(crate) written: u64,
+    pub(crate) written: Kinds,
     pub(crate) duplicates: u64,
     pub(crate) out_of_order: u64,
-    pub(crate) refused: [u64; 3],
+    pub(crate) refused: [u64; Rejection::ALL.len()],
 }
 
 impl Head {
-    /// The series with these labels, made if it is not there.
-    fn series(&self, labels: &Labels) -> Arc<Series> {
+    /// The series with these labels, made if it is not there; `None` if its project may have no more.
+    fn series(&self, labels: &Labels) -> Option<Arc<Series>> {
         if let Some(series) = self.index.read().get(labels) {
-            return series.clone();
+            return Some(series.clone());
         }
         let mut index = self.index.write();
-        match index.get(labels) {
-            Some(series) => series.clone(),
-            None => index.insert(SeriesRef(self.next_id.fetch_add(1, Relaxed)), labels.clone()),
+        if let Some(series) = index.get(labels) {
+            return Some(series.clone());
         }
+        if self.options.series_per_project_max <= index.len_of_project(labels) {
+            return None;
+        }
+        Some(index.insert(SeriesRef(self.next_id.fetch_add(1, Relaxed)), labels.clone()))
     }
 
     /// Reads the index under its lock: keep it short.
@@ -130,9 +166,30 @@ impl Head {
         &self.families
     }
 
+    /// The exemplars.
+    pub(crate) fn exemplars(&self) -> &RwLock<Exemplars> {
+        &self.exemplars
+    }
+
     /// The log.
     pub(crate) fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Adds what the log must keep when its segments go: the families' metadata, and the exemplars with their series.
+    pub(crate) fn outliving_records(&self, into: &mut Records) {
+        into.metadata(&self.families.read().all());
+        let projects = self.exemplars.read().projects();
+        for project in projects {
+            // The lock is held for one project only: commits wait for it.
+            let (mut described, mut records) = (BTreeMap::new(), Vec::new());
+            for (series, exemplar) in self.exemplars.read().of_project(&project) {
+                described.entry(series.id).or_insert_with(|| series.labels.clone());
+                records.push(ExemplarRecord { series: series.id, exemplar: exemplar.clone() });
+            }
+            into.series(described.iter().map(|(id, labels)| (*id, labels)));
+            into.exemplars(&records);
+        }
     }
 
     /// Closes the log's segment between two commits. Returns the last closed one: the head has all its samples.
@@ -179,6 +236,11 @@ impl Head {
         sizes.iter().map(|series| series.size()).fold((0, 0), |(c, b), (chunks, bytes)| (c + chunks, b + bytes))
     }
 
+    /// Samples that were older than the newest of their series, since the start.
+    pub(crate) fn out_of_order(&self) -> u64 {
+        self.counts.out_of_order.load(Relaxed)
+    }
+
     /// Cheap figures.
     pub(crate) fn stats(&self) -> HeadStats {
         let (series, label_pairs) = self.with_index(|index| (index.len(), index.pairs()));
@@ -187,12 +249,17 @@ impl Head {
         HeadStats {
             series,
             label_pairs,
+            exemplars: self.exemplars.read().len(),
             mint: range.map(|r| r.mint),
             maxt: range.map(|r| r.maxt),
-            written: counts.written.load(Relaxed),
+            written: Kinds {
+                floats: counts.floats.load(Relaxed),
+                histograms: counts.histograms.load(Relaxed),
+                exemplars: counts.exemplars.load(Relaxed),
+            },
             duplicates: counts.duplicates.load(Relaxed),
-            out_of_order: counts.out_of_order.load(Relaxed),
-            refused: [0, 1, 2].map(|i| counts.refused[i].load(Relaxed)),
+            out_of_order: self.out_of_order(),
+            refused: counts.refused.each_ref().map(|count| count.load(Relaxed)),
         }
     }
 }

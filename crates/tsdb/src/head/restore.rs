@@ -1,19 +1,20 @@
 //! The head after a start: what the log has and no block does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use dashmap::DashMap;
 use disk::{Dir, DiskError};
 use hashbrown::HashMap;
-use model::{Labels, Timestamp};
+use model::{Labels, SampleValue, Timestamp};
 use parking_lot::RwLock;
 
+use super::exemplars::Exemplars;
 use super::families::Families;
 use super::series::{Admission, Series};
 use super::{Counts, Head, HeadIndex};
 use crate::block::{Block, WalCover};
-use crate::options::{BLOCK_MS, Options};
+use crate::options::Options;
 use crate::wal::{self, Record, Replayed, SeriesRef};
 
 /// Which samples of the log are in blocks already: those before a time, in segments up to a number.
@@ -52,6 +53,7 @@ impl Head {
         if restored.leaning {
             log.join_closed();
         }
+        let exemplars = RwLock::new(Exemplars::new(options.exemplars_per_project_max));
         let head = Head {
             options,
             log,
@@ -59,16 +61,9 @@ impl Head {
             index: RwLock::new(restored.index),
             senders: DashMap::default(),
             families: RwLock::new(restored.families),
+            exemplars,
             next_id: AtomicU64::new(restored.newest_id.saturating_add(1)),
-            counts: Counts {
-                maxt: AtomicI64::new(restored.maxt),
-                mint: AtomicI64::new(restored.mint),
-                mint_added: AtomicI64::new(Timestamp::MAX),
-                written: AtomicU64::new(0),
-                duplicates: AtomicU64::new(0),
-                out_of_order: AtomicU64::new(0),
-                refused: Default::default(),
-            },
+            counts: Counts::new(restored.mint, restored.maxt),
         };
         Ok((head, replayed))
     }
@@ -119,7 +114,8 @@ impl Restored {
                     if covers.cover(segment, t) {
                         continue;
                     }
-                    if matches!(series.add(record.sample, BLOCK_MS), Admission::InOrder | Admission::OutOfOrder) {
+                    let value = SampleValue::Float(record.sample.v);
+                    if matches!(series.add(t, value), Admission::InOrder | Admission::OutOfOrder) {
                         self.mint = self.mint.min(t);
                     }
                 }

@@ -74,7 +74,7 @@ fn fill(path: &Path) -> Expected {
             let late = Sample { t: t - 95 * MINUTE_MS, v: 2.5 };
             let samples =
                 [(1, Sample { t, v: 1.0 }), (2, Sample { t: t + 1, v: 2.0 }), (1, late), (3, Sample { t, v: 3.0 })];
-            assert_eq!(append(&db, t, &samples).written, 4);
+            assert_eq!(append(&db, t, &samples).written.floats, 4);
             for (series, sample) in samples {
                 expected.entry(labels(series)).or_default().insert(sample.t, sample.v.to_bits());
             }
@@ -148,7 +148,7 @@ fn a_store_whose_log_was_taken_away_does_not_take_a_new_one_for_the_old() {
     fs::remove_dir_all(tmp.path().join("wal")).unwrap();
     let db = open(tmp.path());
     let t = START + 6 * HOUR_MS + 5;
-    assert_eq!(append(&db, t, &[(1, Sample { t, v: 7.0 })]).written, 1);
+    assert_eq!(append(&db, t, &[(1, Sample { t, v: 7.0 })]).written.floats, 1);
     drop(db);
     expected.entry(labels(1)).or_default().insert(t, 7f64.to_bits());
     assert_eq!(read_all(&open(tmp.path())), expected);
@@ -161,14 +161,14 @@ fn the_first_value_of_a_time_stays_whatever_is_flushed_later() {
         let mut db = open(tmp.path());
         let at = |minute: i64, v: f64| (1, Sample { t: START + minute * MINUTE_MS, v });
         let now = START + 2 * HOUR_MS;
-        assert_eq!(append(&db, now, &[at(60, 1.0), at(61, 1.0), at(125, 1.0)]).written, 3);
+        assert_eq!(append(&db, now, &[at(60, 1.0), at(61, 1.0), at(125, 1.0)]).written.floats, 3);
         db.flush().unwrap();
         if seed % 2 == 0 {
             drop(db);
             db = open(tmp.path());
         }
         // The store compares late samples with the head only, which has none of these any more.
-        assert_eq!(append(&db, now, &[at(50, 2.0), at(60, 2.0), at(61, 2.0), at(70, 2.0)]).written, 4);
+        assert_eq!(append(&db, now, &[at(50, 2.0), at(60, 2.0), at(61, 2.0), at(70, 2.0)]).written.floats, 4);
         let minutes = |values: &[(i64, f64)]| -> Expected {
             let samples = values.iter().map(|(minute, v)| (START + minute * MINUTE_MS, v.to_bits())).collect();
             [(labels(1), samples)].into()

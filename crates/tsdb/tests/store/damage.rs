@@ -20,7 +20,7 @@ fn fill(path: &Path) -> Expected {
             let t = START + part * 1_000_000 + commit * 1000;
             let samples: Vec<_> =
                 (0..200).map(|i| (i % 20, Sample { t: t + i64::from(i / 20), v: f64::from(i) })).collect();
-            assert_eq!(append(&db, t, &samples).written, 200);
+            assert_eq!(append(&db, t, &samples).written.floats, 200);
             for (series, sample) in samples {
                 expected.entry(labels(series)).or_default().insert(sample.t, sample.v.to_bits());
             }

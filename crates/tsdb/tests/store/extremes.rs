@@ -39,7 +39,7 @@ fn samples_at_the_ends_of_time_are_kept_or_refused() {
         for (i, (series, t)) in times.iter().map(|t| (1, *t)).chain(mixed).enumerate() {
             let taken = t != i64::MAX && (newest == i64::MIN || t >= newest.saturating_sub(i64::MAX));
             let report = append(&db, 0, &[(series, Sample { t, v: 1.5 })]);
-            assert_eq!((report.written, report.refused_total()), (u64::from(taken), u64::from(!taken)), "{t}");
+            assert_eq!((report.written.floats, report.refused_total()), (u64::from(taken), u64::from(!taken)), "{t}");
             if taken {
                 let samples: &mut BTreeMap<i64, u64> = expected.entry(labels(series)).or_default();
                 samples.insert(t, 1.5f64.to_bits());

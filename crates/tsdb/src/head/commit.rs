@@ -1,0 +1,225 @@
+//! A commit: decides on each sample of a request, applies what is taken, and hands it to the log once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use model::{Exemplar, Sample, SampleValue, StartRun, Timestamp};
+
+use super::append::{AppendReport, Kind, Refused, SeriesKey};
+use super::series::{Admission, Series};
+use super::{Head, HeadIndex, SENDERS_PER_SERIES_MAX};
+use crate::error::{AppendError, Rejection};
+use crate::wal::{ExemplarRecord, FamilyMetadata, HistogramRecord, Records, SampleRecord, StartRecord};
+
+/// Refused samples that a report quotes.
+const REFUSED_QUOTED_MAX: usize = 5;
+
+/// Memory that commits use again.
+#[derive(Debug, Default)]
+pub(super) struct Commit {
+    records: Records,
+    floats: Vec<SampleRecord>,
+    histograms: Vec<HistogramRecord>,
+    exemplars: Vec<ExemplarRecord>,
+    starts: Vec<StartRecord>,
+    described: Vec<Arc<Series>>,
+}
+
+impl Commit {
+    fn clear(&mut self) {
+        self.records.clear();
+        self.floats.clear();
+        self.histograms.clear();
+        self.exemplars.clear();
+        self.starts.clear();
+        self.described.clear();
+    }
+}
+
+/// A commit in progress, under its lock.
+pub(super) struct Admitting<'a> {
+    head: &'a Head,
+    commit: &'a mut Commit,
+    report: &'a mut AppendReport,
+    /// The log segment that the commit goes to.
+    segment: u64,
+    /// Newer ones are refused.
+    latest: Timestamp,
+    /// Newest of what is taken.
+    maxt: Timestamp,
+}
+
+impl<'a> Admitting<'a> {
+    /// Errors: the log takes nothing now, and nothing was changed.
+    pub(super) fn start(
+        head: &'a Head,
+        commit: &'a mut Commit,
+        now: Timestamp,
+        report: &'a mut AppendReport,
+    ) -> Result<Admitting<'a>, AppendError> {
+        let segment = head.log.ready()?;
+        // A block ends before the time it names as its end, so the last possible one fits into none.
+        let latest = now.saturating_add(head.options.future_ms).min(Timestamp::MAX - 1);
+        commit.clear();
+        Ok(Admitting { head, commit, report, segment, latest, maxt: Timestamp::MIN })
+    }
+
+    /// Decides on a float sample.
+    #[inline]
+    pub(super) fn float(&mut self, series: Arc<Series>, sample: Sample) {
+        if let Some(series) = self.admit(Kind::Float, series, sample.t, SampleValue::Float(sample.v)) {
+            self.commit.floats.push(SampleRecord { series: series.id, sample });
+            self.describe(series);
+        }
+    }
+
+    /// Decides on a histogram sample.
+    pub(super) fn histogram(&mut self, series: Arc<Series>, t: Timestamp, value: SampleValue) {
+        if let Some(series) = self.admit(Kind::Histogram, series, t, value.clone()) {
+            self.commit.histograms.push(HistogramRecord { series: series.id, t, value });
+            self.describe(series);
+        }
+    }
+
+    /// Takes notice of a start timestamp, if it says something new of a sample that would be taken.
+    pub(super) fn start_run(&mut self, series: Arc<Series>, told: StartRun) {
+        if self.out_of_bounds(told.from).is_some() {
+            return;
+        }
+        let series =
+            if series.is_gone() { self.head.with_index(|i| i.get(&series.labels).cloned()) } else { Some(series) };
+        let Some(series) = series else { return };
+        let steps = series.tell_start(told);
+        if steps[0].is_some() {
+            let record = |step: StartRun| StartRecord { series: series.id, from: step.from, start: step.start };
+            self.commit.starts.extend(steps.into_iter().flatten().map(record));
+            self.describe(series);
+        }
+    }
+
+    /// Decides on an exemplar.
+    pub(super) fn exemplar(&mut self, series: Arc<Series>, exemplar: Exemplar) {
+        if let Some(reason) = self.out_of_bounds(exemplar.t) {
+            return self.refuse(reason, Kind::Exemplar, &series, exemplar.t);
+        }
+        let found = if series.is_gone() { self.head.series(&series.labels) } else { Some(series.clone()) };
+        let Some(series) = found else {
+            return self.refuse(Rejection::SeriesLimit, Kind::Exemplar, &series, exemplar.t);
+        };
+        if !self.head.exemplars.write().add(&series, &exemplar) {
+            return self.report.duplicates.count(Kind::Exemplar);
+        }
+        self.report.written.count(Kind::Exemplar);
+        self.commit.exemplars.push(ExemplarRecord { series: series.id, exemplar });
+        self.describe(series);
+    }
+
+    /// Decides on one sample and adds it to its series if it is taken; then returns the series.
+    #[inline]
+    fn admit(&mut self, kind: Kind, mut series: Arc<Series>, t: Timestamp, value: SampleValue) -> Option<Arc<Series>> {
+        let counts = &self.head.counts;
+        if let Some(reason) = self.out_of_bounds(t) {
+            self.refuse(reason, kind, &series, t);
+            return None;
+        }
+        let mut admission = series.add(t, value.clone());
+        if admission == Admission::Gone {
+            // Retired between lookup and commit, or never made; no series is retired while a commit runs.
+            let Some(found) = self.head.series(&series.labels) else {
+                self.refuse(Rejection::SeriesLimit, kind, &series, t);
+                return None;
+            };
+            series = found;
+            admission = series.add(t, value);
+        }
+        match admission {
+            Admission::InOrder => {}
+            Admission::OutOfOrder => drop(counts.out_of_order.fetch_add(1, Relaxed)),
+            Admission::Duplicate => {
+                self.report.duplicates.count(kind);
+                return None;
+            }
+            Admission::Conflict | Admission::Gone => {
+                self.refuse(Rejection::DuplicateConflict, kind, &series, t);
+                return None;
+            }
+        }
+        self.report.written.count(kind);
+        self.maxt = self.maxt.max(t);
+        if counts.maxt.load(Relaxed) < t {
+            counts.maxt.store(t, Relaxed);
+        }
+        for oldest in [&counts.mint, &counts.mint_added] {
+            if t < oldest.load(Relaxed) {
+                oldest.store(t, Relaxed);
+            }
+        }
+        Some(series)
+    }
+
+    /// Why nothing is taken at `t`, if so.
+    #[inline]
+    fn out_of_bounds(&self, t: Timestamp) -> Option<Rejection> {
+        if self.latest < t {
+            return Some(Rejection::TooFarInFuture);
+        }
+        let maxt = self.head.counts.maxt.load(Relaxed);
+        let oldest = maxt.saturating_sub(self.head.options.out_of_order_window_ms);
+        (maxt != Timestamp::MIN && t < oldest).then_some(Rejection::TooOld)
+    }
+
+    #[cold]
+    fn refuse(&mut self, reason: Rejection, kind: Kind, series: &Series, t: Timestamp) {
+        self.report.refused[reason as usize].count(kind);
+        if self.report.examples.len() < REFUSED_QUOTED_MAX {
+            self.report.examples.push(Refused { reason, kind, labels: series.labels.clone(), t });
+        }
+    }
+
+    /// Has the log describe the series, and since when its samples count, unless its current segment does.
+    #[inline]
+    fn describe(&mut self, series: Arc<Series>) {
+        if series.mark_logged(self.segment) {
+            if let Some(StartRun { from, start }) = series.last_start() {
+                self.commit.starts.push(StartRecord { series: series.id, from, start });
+            }
+            self.commit.described.push(series);
+        }
+    }
+
+    /// Hands the commit to the log. Returns the position to wait for, which covers earlier commits too: a duplicate is
+    /// acknowledged only when the sample that it repeats is durable.
+    pub(super) fn log(self, families: &[FamilyMetadata]) -> Result<u64, AppendError> {
+        let Admitting { head, commit, report, maxt, .. } = self;
+        head.counts.add(report);
+        let news: Vec<&FamilyMetadata> = match families {
+            [] => Vec::new(),
+            told => {
+                let mut known = head.families.write();
+                told.iter().filter(|family| known.set(family)).collect()
+            }
+        };
+        let Commit { records, floats, histograms, exemplars, starts, described } = commit;
+        records.metadata(news);
+        records.series(described.iter().map(|s| (s.id, &s.labels)));
+        records.starts(starts.iter().copied());
+        records.samples(floats.iter().copied());
+        records.histograms(histograms);
+        records.exemplars(&*exemplars);
+        if records.is_empty() {
+            return Ok(head.log.position());
+        }
+        Ok(head.log.append(records, maxt)?)
+    }
+}
+
+impl Head {
+    /// Notes what a sender calls a series.
+    pub(super) fn remember(&self, key: SeriesKey, series: &Arc<Series>) {
+        let series_max = self.with_index(HeadIndex::len).saturating_add(1024);
+        if self.senders.len() > series_max.saturating_mul(SENDERS_PER_SERIES_MAX) {
+            self.senders.clear();
+        }
+        self.senders.insert(key.0, series.clone());
+    }
+}

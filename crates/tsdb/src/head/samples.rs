@@ -1,0 +1,266 @@
+//! The samples of one series in the head: chunks in order, late ones beside them, and what may be added.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{BlockRange, SampleValue, StartRun, TimeRange, Timestamp};
+
+use super::snapshot::{HeadChunk, Snapshot};
+use super::starts::Starts;
+use crate::chunk::{self, ChunkAppender, SAMPLES_PER_CHUNK};
+use crate::options::BLOCK_MS;
+
+/// The samples of a series.
+///
+/// Invariants: chunks ascend by time and do not overlap; no chunk spans two block ranges; no timestamp is in a chunk and
+/// among the late ones; no sample is newer than `newest`.
+#[derive(Debug, Default)]
+pub(super) struct HeadSamples {
+    newest: Option<(Timestamp, SampleValue)>,
+    open: Option<OpenChunk>,
+    sealed: Vec<HeadChunk>,
+    aside: Option<Box<Aside>>,
+}
+
+/// What few series have, behind one pointer, so that the many do not pay for its size.
+#[derive(Debug, Default)]
+struct Aside {
+    /// Samples that were older than the newest when they came.
+    late: BTreeMap<Timestamp, SampleValue>,
+    starts: Starts,
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    mint: Timestamp,
+    /// End of the block range that the chunk must not cross.
+    range_end: Timestamp,
+    chunk: ChunkAppender,
+}
+
+/// Where a sample went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// Into the open chunk.
+    InOrder,
+    /// Among the late ones.
+    Late,
+    /// Nowhere: it was there.
+    Duplicate,
+    /// Nowhere: another value was there.
+    Conflict,
+}
+
+impl HeadSamples {
+    /// Adds a sample of any kind.
+    #[inline]
+    pub(super) fn add(&mut self, t: Timestamp, value: SampleValue) -> Placed {
+        match &self.newest {
+            Some((newest, kept)) if t == *newest => same_time(kept, &value),
+            Some((newest, _)) if t < *newest => self.add_late(t, value),
+            _ => {
+                self.push(t, value);
+                Placed::InOrder
+            }
+        }
+    }
+
+    /// Notes since when the sample at `told.from` counts. Returns the steps that are new.
+    pub(super) fn tell_start(&mut self, told: StartRun) -> [Option<StartRun>; 2] {
+        let newest = self.newest();
+        if told.start == 0 && self.aside.is_none() {
+            return [None, None];
+        }
+        self.aside.get_or_insert_default().starts.tell(told, newest)
+    }
+
+    /// Makes `step` one of the steps of the start timestamps.
+    pub(super) fn set_start(&mut self, step: StartRun) {
+        self.aside.get_or_insert_default().starts.set(step);
+    }
+
+    /// Since when the newest samples count.
+    pub(super) fn last_start(&self) -> Option<StartRun> {
+        self.aside.as_ref()?.starts.last()
+    }
+
+    /// The newest timestamp ever added.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.newest.as_ref().map(|(t, _)| *t)
+    }
+
+    /// Whether there is no sample.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_none() && self.sealed.is_empty() && self.late().is_none()
+    }
+
+    /// What there is inside `range`.
+    pub(super) fn snapshot(&self, range: TimeRange) -> Snapshot {
+        let open = self.open.as_ref().filter(|open| open.range().overlaps(range)).map(OpenChunk::to_chunk);
+        let sealed = self.sealed.iter().filter(|chunk| chunk.range.overlaps(range)).cloned();
+        let chunks = sealed.chain(open).collect();
+        let Some(aside) = self.aside.as_ref().filter(|_| range.mint <= range.maxt) else {
+            return Snapshot { chunks, ..Snapshot::default() };
+        };
+        let late = aside.late.range(range.mint..=range.maxt).map(|(t, value)| (*t, value.clone())).collect();
+        Snapshot { chunks, late, starts: aside.starts.inside(range).to_vec() }
+    }
+
+    /// Whether there is a chunk or a late sample that may lie inside `range`.
+    pub(super) fn overlaps(&self, range: TimeRange) -> bool {
+        let open = self.open.as_ref().is_some_and(|open| open.range().overlaps(range));
+        open || self.sealed.iter().any(|chunk| chunk.range.overlaps(range))
+            || range.mint <= range.maxt
+                && self.late().is_some_and(|late| late.range(range.mint..=range.maxt).next().is_some())
+    }
+
+    /// Removes what `taken` has. Samples that came after the snapshot stay.
+    pub(super) fn forget(&mut self, taken: &Snapshot) {
+        if let Some(range) = taken.range_of_chunks() {
+            // A chunk of the snapshot may have grown, and even been sealed, since. A chunk before those of the snapshot
+            // came after it, to a series that was empty.
+            self.remove_from_chunks(range);
+        }
+        if let Some(aside) = &mut self.aside {
+            taken.late.iter().for_each(|(t, _)| _ = aside.late.remove(t));
+            aside.starts.forget(taken.maxt().unwrap_or(Timestamp::MIN));
+        }
+        self.drop_empty_aside();
+    }
+
+    /// Notes the starts of the block ranges before `before` that have samples.
+    pub(super) fn block_starts(&self, before: Timestamp, into: &mut BTreeSet<Timestamp>) {
+        let sealed = self.sealed.iter().map(|chunk| chunk.range.mint);
+        let open = self.open.as_ref().map(|open| open.mint);
+        let late = self.late().into_iter().flat_map(|late| late.keys().copied());
+        for t in sealed.chain(open).chain(late).filter(|t| *t < before) {
+            into.insert(BlockRange::around(t, BLOCK_MS).start);
+        }
+    }
+
+    /// The number of chunks and the bytes in them.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let sealed: usize = self.sealed.iter().map(|chunk| chunk.bytes.len()).sum();
+        let open = self.open.as_ref().map_or(0, |open| open.chunk.bytes().len());
+        let late = self.late().map_or(0, |late| late.len() * size_of::<(Timestamp, SampleValue)>());
+        (self.sealed.len() + usize::from(self.open.is_some()), sealed + open + late)
+    }
+
+    /// The range of all samples, if there are any.
+    pub(super) fn range(&self) -> Option<TimeRange> {
+        let first = self.sealed.first().map(|chunk| chunk.range.mint);
+        let first = first.or(self.open.as_ref().map(|open| open.mint));
+        let last = self.open.as_ref().map(|open| open.range().maxt);
+        let last = last.or(self.sealed.last().map(|chunk| chunk.range.maxt));
+        let first_late = self.late().and_then(|late| late.keys().next().copied());
+        let last_late = self.late().and_then(|late| late.keys().next_back().copied());
+        let mint = [first, first_late].into_iter().flatten().min()?;
+        let maxt = [last, last_late].into_iter().flatten().max()?;
+        Some(TimeRange { mint, maxt })
+    }
+
+    /// The late samples, if there are any.
+    fn late(&self) -> Option<&BTreeMap<Timestamp, SampleValue>> {
+        self.aside.as_ref().map(|aside| &aside.late).filter(|late| !late.is_empty())
+    }
+
+    #[inline]
+    fn push(&mut self, t: Timestamp, value: SampleValue) {
+        let taken = match &mut self.open {
+            Some(open) if open.chunk.num_samples() < SAMPLES_PER_CHUNK && t < open.range_end => {
+                open.chunk.append(t, &value)
+            }
+            _ => false,
+        };
+        if !taken {
+            self.open_next(t, &value);
+        }
+        self.newest = Some((t, value));
+    }
+
+    /// Seals the open chunk, if there is one, and starts the next.
+    fn open_next(&mut self, t: Timestamp, value: &SampleValue) {
+        let chunk = match &self.open {
+            Some(open) => {
+                self.sealed.push(open.to_chunk());
+                open.chunk.following(t, value)
+            }
+            None => ChunkAppender::start(t, value),
+        };
+        self.open = Some(OpenChunk { mint: t, range_end: BlockRange::around(t, BLOCK_MS).end, chunk });
+    }
+
+    fn add_late(&mut self, t: Timestamp, value: SampleValue) -> Placed {
+        if let Some(kept) = self.late().and_then(|late| late.get(&t)) {
+            return same_time(kept, &value);
+        }
+        if let Some(kept) = self.in_chunks(t) {
+            return same_time(&kept, &value);
+        }
+        self.aside.get_or_insert_default().late.insert(t, value);
+        Placed::Late
+    }
+
+    /// The sample at `t` among the chunks. Cost: decodes the one chunk that may have it.
+    fn in_chunks(&self, t: Timestamp) -> Option<SampleValue> {
+        let at = TimeRange { mint: t, maxt: t };
+        let found = match self.open.as_ref().filter(|open| open.range().contains(t)) {
+            Some(open) => chunk::samples(open.chunk.encoding(), open.chunk.bytes(), at),
+            None => {
+                let idx = self.sealed.partition_point(|chunk| chunk.range.maxt < t);
+                self.sealed.get(idx).filter(|chunk| chunk.range.contains(t))?.samples(at)
+            }
+        };
+        found.expect("the head's own chunks decode").pop().map(|(_, value)| value)
+    }
+
+    /// Removes the samples inside `range` from the chunks; those that touch its ends are encoded again.
+    fn remove_from_chunks(&mut self, range: TimeRange) {
+        let sealed = std::mem::take(&mut self.sealed);
+        for chunk in sealed {
+            if !chunk.range.overlaps(range) {
+                self.sealed.push(chunk);
+            } else if !(range.contains(chunk.range.mint) && range.contains(chunk.range.maxt)) {
+                let samples = chunk.samples(TimeRange::ALL).expect("the head's own chunks decode");
+                let rest = samples.into_iter().filter(|(t, _)| !range.contains(*t));
+                self.sealed.extend(chunk::encode(rest).into_iter().map(HeadChunk::from));
+            }
+        }
+        if let Some(open) = self.open.take_if(|open| open.range().overlaps(range)) {
+            let newest = self.newest.take();
+            let samples = open.to_chunk().samples(TimeRange::ALL).expect("the head's own chunks decode");
+            for (t, value) in samples.into_iter().filter(|(t, _)| !range.contains(*t)) {
+                self.push(t, value);
+            }
+            self.newest = newest;
+        }
+    }
+
+    fn drop_empty_aside(&mut self) {
+        self.aside.take_if(|aside| aside.late.is_empty() && aside.starts.is_empty());
+    }
+}
+
+fn same_time(kept: &SampleValue, offered: &SampleValue) -> Placed {
+    if kept.same_bits(offered) { Placed::Duplicate } else { Placed::Conflict }
+}
+
+impl OpenChunk {
+    fn range(&self) -> TimeRange {
+        TimeRange { mint: self.mint, maxt: self.chunk.last_t() }
+    }
+
+    fn to_chunk(&self) -> HeadChunk {
+        HeadChunk { range: self.range(), encoding: self.chunk.encoding(), bytes: self.chunk.bytes().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred thousand series have a hundred thousand of these.
+    #[test]
+    fn a_series_of_floats_pays_for_nothing_else() {
+        assert!(size_of::<HeadSamples>() <= 152, "{} bytes", size_of::<HeadSamples>());
+    }
+}
