@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use model::PatternError;
 use thiserror::Error;
 
 /// Why a whole request is refused: nothing of it is stored.
@@ -42,6 +43,32 @@ pub enum WireError {
         what: &'static str,
         /// How many there may be.
         limit: usize,
+    },
+}
+
+/// Why a remote-read request is refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    /// Its bytes are not the message they should be, or hold too much.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A pattern does not compile.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A matcher is of no known type.
+    #[error("matcher of unknown type {kind}")]
+    MatcherType {
+        /// The type sent.
+        kind: u64,
+    },
+    /// A label name or a value to be matched is not UTF-8.
+    #[error("name or value of a matcher is not valid UTF-8")]
+    NotUtf8,
+    /// The client understands no kind of answer that is given.
+    #[error("none of the kinds of answers {kinds:?} is known, known are 0 (samples) and 1 (streamed chunks)")]
+    Answer {
+        /// The kinds it listed.
+        kinds: Vec<u32>,
     },
 }
 

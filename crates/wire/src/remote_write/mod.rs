@@ -19,6 +19,8 @@ mod v2;
 pub use body::{compress, decompress};
 pub use encoder::{SeriesContent, WriteRequestEncoder, encode_labels};
 pub use encoder_v2::WriteRequestV2Encoder;
+pub(crate) use histogram_encoder::push_histogram;
+pub(crate) use labels::push_label;
 pub use media::{WriteMessage, check_content_encoding, write_message};
 pub use metadata::FamilyMetadata;
 pub use request::{TimeSeries, WriteRequest};
