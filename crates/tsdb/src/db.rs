@@ -20,11 +20,10 @@ use crate::integrity::{Finding, Findings};
 use crate::options::{BLOCK_MS, GRACE_MS, Options};
 use crate::querier::Querier;
 use crate::stats::Stats;
+use crate::wal::{ReplayProgress, WAL_DIR};
 
 pub use delete::Deleted;
 
-/// The directory of the log inside the data directory.
-const WAL_DIR: &str = "wal";
 /// A block being removed; a crash leaves it behind.
 const DELETION_SUFFIX: &str = ".tmp-for-deletion";
 /// Samples older than the last flush that make another one due before the next block range ends.
@@ -50,18 +49,20 @@ pub struct Db {
 impl Db {
     /// Opens the store in `dir`, replaying its log; the one process that has it open holds a lock on it.
     pub fn open(dir: Dir, options: Options) -> Result<Db, TsdbError> {
+        Db::open_with(dir, options, &ReplayProgress::default())
+    }
+
+    /// The same, and `progress` tells another thread how far the replay of the log is.
+    pub fn open_with(dir: Dir, options: Options, progress: &ReplayProgress) -> Result<Db, TsdbError> {
         let lock = dir.lock("lock")?;
         snapshot::remove_remains(&dir)?;
         let findings = Findings::default();
         let blocks = open_blocks(&dir, &options, &findings)?;
         let covers = WalCovers::new(&blocks, findings.all().is_empty());
         let maxt = blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN);
-        let (head, replayed) = Head::restore(dir.sub(WAL_DIR)?, options.clone(), &covers, maxt)?;
+        let (head, replayed) = Head::restore(&dir, options.clone(), &covers, maxt, progress)?;
         dir.sync()?;
-        for what in replayed.damages {
-            let lost = "the records in the damaged bytes".to_owned();
-            findings.add(Finding { file: WAL_DIR.to_owned(), what, lost, range: None, quarantined: None });
-        }
+        replayed.findings.into_iter().for_each(|finding| findings.add(finding));
         tracing::info!(records = replayed.records, blocks = blocks.len(), "store opened");
         Ok(Db {
             dir,
@@ -91,6 +92,7 @@ impl Db {
         let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
         // Whatever becomes of it: a flush that fails on a full disk needs the room.
         let removed = self.remove_expired(now);
+        self.head.heal_log()?;
         if let Some(before) = self.due() {
             self.flush_before(before)?;
         }
@@ -133,8 +135,11 @@ impl Db {
 
     /// What a query over `range` should be told: which damaged files it misses.
     pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
-        let blocks =
-            self.findings.all().into_iter().filter(|finding| finding.file != WAL_DIR && finding.touches(range));
+        let blocks = self
+            .findings
+            .all()
+            .into_iter()
+            .filter(|finding| !finding.file.starts_with(WAL_DIR) && finding.touches(range));
         blocks.map(|finding| finding.warning()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 

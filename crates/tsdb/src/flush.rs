@@ -126,6 +126,7 @@ mod tests {
     use crate::block::Block;
     use crate::head::{Appender, SeriesKey, WalCovers};
     use crate::options::Options;
+    use crate::wal::ReplayProgress;
 
     /// 2026-01-01, a block boundary.
     const START: i64 = 1_767_225_600_000;
@@ -176,8 +177,8 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = Dir::open(tmp.path()).unwrap();
         let restore = || {
-            let wal = dir.sub("wal").unwrap();
-            Head::restore(wal, Options::default(), &WalCovers::default(), Timestamp::MIN).unwrap().0
+            let progress = ReplayProgress::default();
+            Head::restore(&dir, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap().0
         };
         let head = restore();
         add(&head, 1, &[10, 130, 250]);

@@ -22,3 +22,4 @@ pub use integrity::Finding;
 pub use options::Options;
 pub use querier::Querier;
 pub use stats::Stats;
+pub use wal::ReplayProgress;

@@ -197,7 +197,7 @@ impl<'a> Appender<'a> {
             }
             admitting.log(&self.families)?
         };
-        head.log.wait_durable(position)?;
+        head.log.wait_durable(position, head)?;
         Ok(report)
     }
 }

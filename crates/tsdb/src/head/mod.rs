@@ -194,8 +194,12 @@ impl Head {
 
     /// Closes the log's segment between two commits. Returns the last closed one: the head has all its samples.
     pub(crate) fn cut_log(&self) -> Result<Option<u64>, Arc<disk::DiskError>> {
-        let _no_commit = self.commit.lock();
-        Ok(self.log.cut()?.checked_sub(1))
+        self.log.cut(self)
+    }
+
+    /// If the log is read-only, tries to let it go on in a new segment.
+    pub(crate) fn heal_log(&self) -> Result<(), Arc<disk::DiskError>> {
+        self.log.heal(self)
     }
 
     /// Drops the series that are empty and had no sample since `before`, and moves the head's oldest time up.

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 
 use dashmap::DashMap;
 use disk::{Dir, DiskError};
-use hashbrown::HashMap;
-use model::{Labels, SampleValue, Timestamp};
+use hashbrown::{HashMap, HashSet};
+use model::{Labels, SampleValue, StartRun, Timestamp};
 use parking_lot::RwLock;
 
 use super::exemplars::Exemplars;
@@ -15,7 +15,7 @@ use super::series::{Admission, Series};
 use super::{Counts, Head, HeadIndex};
 use crate::block::{Block, WalCover};
 use crate::options::Options;
-use crate::wal::{self, Record, Replayed, SeriesRef};
+use crate::wal::{self, Describe, Record, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
 
 /// Which samples of the log are in blocks already: those before a time, in segments up to a number.
 #[derive(Clone, Debug, Default)]
@@ -40,20 +40,20 @@ impl WalCovers {
 }
 
 impl Head {
-    /// Replays the log in `dir`. `maxt` is the newest sample of all blocks.
+    /// Replays the log of the data directory `root`. `maxt` is the newest sample of all blocks.
     pub(crate) fn restore(
-        dir: Dir,
+        root: &Dir,
         options: Options,
         covers: &WalCovers,
         maxt: Timestamp,
+        progress: &ReplayProgress,
     ) -> Result<(Head, Replayed), DiskError> {
-        let mut restored = Restored { maxt, ..Restored::default() };
-        let apply = |segment, record| restored.apply(segment, record, covers);
-        let (log, replayed) = wal::replay(dir, covers.first_free(), apply)?;
+        let mut restored = Restored::new(maxt, Exemplars::new(options.exemplars_per_project_max));
+        let mut apply = |segment, record| restored.apply(segment, record, covers);
+        let (log, replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
         if restored.leaning {
             log.join_closed();
         }
-        let exemplars = RwLock::new(Exemplars::new(options.exemplars_per_project_max));
         let head = Head {
             options,
             log,
@@ -61,7 +61,7 @@ impl Head {
             index: RwLock::new(restored.index),
             senders: DashMap::default(),
             families: RwLock::new(restored.families),
-            exemplars,
+            exemplars: RwLock::new(restored.exemplars),
             next_id: AtomicU64::new(restored.newest_id.saturating_add(1)),
             counts: Counts::new(restored.mint, restored.maxt),
         };
@@ -69,10 +69,29 @@ impl Head {
     }
 }
 
+impl Describe for Head {
+    fn pause(&self, then: &mut dyn FnMut()) {
+        let _no_commit = self.commit.lock();
+        then();
+    }
+
+    fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records) {
+        self.with_index(|index| {
+            let found: Vec<&Arc<Series>> = index.iter().filter(|s| series.contains(&s.id)).collect();
+            into.series(found.iter().map(|s| (s.id, &s.labels)));
+            into.starts(found.iter().filter_map(|s| {
+                let StartRun { from, start } = s.last_start()?;
+                Some(StartRecord { series: s.id, from, start })
+            }));
+        });
+    }
+}
+
 /// A head in the making.
 struct Restored {
     index: HeadIndex,
     families: Families,
+    exemplars: Exemplars,
     by_id: HashMap<SeriesRef, Arc<Series>>,
     newest_id: u64,
     mint: Timestamp,
@@ -81,21 +100,20 @@ struct Restored {
     leaning: bool,
 }
 
-impl Default for Restored {
-    fn default() -> Restored {
+impl Restored {
+    fn new(maxt: Timestamp, exemplars: Exemplars) -> Restored {
         Restored {
             index: HeadIndex::default(),
             families: Families::default(),
+            exemplars,
             by_id: HashMap::new(),
             newest_id: 0,
             mint: Timestamp::MAX,
-            maxt: Timestamp::MIN,
+            maxt,
             leaning: false,
         }
     }
-}
 
-impl Restored {
     fn apply(&mut self, segment: Option<u64>, record: Record, covers: &WalCovers) -> Timestamp {
         let mut newest = Timestamp::MIN;
         match record {
@@ -103,29 +121,51 @@ impl Restored {
             Record::Metadata(families) => families.iter().for_each(|family| _ = self.families.set(family)),
             Record::Samples(samples) => {
                 for record in samples {
-                    let t = record.sample.t;
-                    newest = newest.max(t);
-                    // A reference without a series belongs to one whose description was damaged: already told.
-                    let Some(series) = self.by_id.get(&record.series) else {
-                        self.newest_id = self.newest_id.max(record.series.0);
-                        continue;
-                    };
-                    self.leaning |= segment.is_some_and(|number| !series.is_logged(number));
-                    if covers.cover(segment, t) {
-                        continue;
-                    }
+                    newest = newest.max(record.sample.t);
                     let value = SampleValue::Float(record.sample.v);
-                    if matches!(series.add(t, value), Admission::InOrder | Admission::OutOfOrder) {
-                        self.mint = self.mint.min(t);
+                    self.sample(segment, record.series, record.sample.t, value, covers);
+                }
+            }
+            Record::Histograms(histograms) => {
+                for record in histograms {
+                    newest = newest.max(record.t);
+                    self.sample(segment, record.series, record.t, record.value, covers);
+                }
+            }
+            Record::Exemplars(exemplars) => {
+                for record in exemplars {
+                    if let Some(series) = self.by_id.get(&record.series) {
+                        self.exemplars.add(series, &record.exemplar);
                     }
                 }
-                self.maxt = self.maxt.max(newest);
             }
-            Record::Histograms(_) | Record::Exemplars(_) | Record::Tombstones(_) | Record::Starts(_) => {}
-            Record::SeriesMetadata(_) | Record::Commit(_) => {}
+            Record::Starts(starts) => {
+                for StartRecord { series, from, start } in starts {
+                    if let Some(series) = self.by_id.get(&series) {
+                        series.set_start(StartRun { from, start });
+                    }
+                }
+            }
+            Record::Tombstones(_) | Record::SeriesMetadata(_) | Record::Commit(_) | Record::End { .. } => {}
             Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
         }
+        self.maxt = self.maxt.max(newest);
         newest
+    }
+
+    fn sample(&mut self, segment: Option<u64>, id: SeriesRef, t: Timestamp, value: SampleValue, covers: &WalCovers) {
+        // A reference without a series belongs to one whose description was damaged: already told.
+        let Some(series) = self.by_id.get(&id) else {
+            self.newest_id = self.newest_id.max(id.0);
+            return;
+        };
+        self.leaning |= segment.is_some_and(|number| !series.is_logged(number));
+        if covers.cover(segment, t) {
+            return;
+        }
+        if matches!(series.add(t, value), Admission::InOrder | Admission::OutOfOrder) {
+            self.mint = self.mint.min(t);
+        }
     }
 
     fn series(&mut self, segment: Option<u64>, id: SeriesRef, labels: Labels) {
@@ -146,13 +186,17 @@ mod tests {
     use model::Sample;
 
     use super::*;
-    use crate::wal::{Records, SampleRecord};
+    use crate::wal::SampleRecord;
 
     /// Three segments, each described in itself or only in the first one, with samples at 10, 20 and 30.
     fn obsolete_before_15(self_contained: bool) -> Option<u64> {
-        let tmp = tempfile::tempdir().unwrap();
-        let dir = Dir::open(tmp.path()).unwrap();
-        let log = wal::Log::start(dir.clone(), 0, Vec::new()).unwrap();
+        let root = disk::Sim::new(1).root();
+        let restore = || {
+            let progress = ReplayProgress::default();
+            Head::restore(&root, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap()
+        };
+        let (head, _) = restore();
+        let log = head.log();
         let (labels, mut records) = (Labels::from_pairs([("__name__", "up")]), Records::default());
         for segment in 0..3 {
             if segment == 0 || self_contained {
@@ -162,11 +206,11 @@ mod tests {
             records.samples([SampleRecord { series: SeriesRef(7), sample }]);
             log.append(&records, sample.t).unwrap();
             records.clear();
-            log.cut().unwrap();
+            log.cut(&head).unwrap();
         }
-        drop(log);
-        let (head, replayed) = Head::restore(dir, Options::default(), &WalCovers::default(), Timestamp::MIN).unwrap();
-        assert_eq!((replayed.damages.len(), head.range().unwrap().maxt), (0, 30));
+        drop(head);
+        let (head, replayed) = restore();
+        assert_eq!((replayed.findings.len(), head.range().unwrap().maxt), (0, 30));
         assert_eq!(head.log().obsolete(2, 31), Some(2));
         head.log().obsolete(2, 15)
     }

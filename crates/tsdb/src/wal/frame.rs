@@ -1,5 +1,7 @@
 //! Records cut into 32 KiB pages with a checksum for each fragment, and read back from a damaged segment as well.
 
+use super::Records;
+
 /// The size of a page. Source: Prometheus `tsdb/docs/format/wal.md`.
 pub(super) const PAGE_BYTES: usize = 32 << 10;
 /// Type, length and checksum before each fragment.
@@ -22,7 +24,7 @@ const ZSTD: u8 = 1 << 4;
 /// A record stops where another one starts, which is intact.
 const CUT_OFF: &str = "record without an end";
 
-/// Appends `record` to `out`, whose first byte will land at offset `offset` of the segment.
+/// Appends `record` to `out`; its first byte will land at offset `offset` of the segment.
 pub(super) fn push_record(out: &mut Vec<u8>, mut offset: u64, mut record: &[u8]) {
     let mut first = true;
     loop {
@@ -54,11 +56,25 @@ pub(super) fn push_record(out: &mut Vec<u8>, mut offset: u64, mut record: &[u8])
     }
 }
 
+/// Appends the records of a commit to `out`, whose first byte will land at offset `start` of the segment.
+pub(super) fn push_commit(out: &mut Vec<u8>, start: u64, records: &Records) {
+    let header = records.belong_together().then(|| records.commit_header());
+    for record in header.iter().map(Vec::as_slice).chain(records.iter()) {
+        let offset = start + out.len() as u64;
+        push_record(out, offset, record);
+    }
+}
+
 /// What a segment's reader finds next.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found<'a> {
-    /// An intact record, decompressed.
-    Record(&'a [u8]),
+    /// An intact record that starts at this offset, decompressed.
+    Record {
+        /// Where it begins.
+        offset: u64,
+        /// What it says.
+        bytes: &'a [u8],
+    },
     /// A record that starts at this offset, intact by its checksum, whose compression cannot be undone.
     Unreadable {
         /// Where it begins.
@@ -79,6 +95,8 @@ pub(super) enum Found<'a> {
 pub(super) struct SegmentReader<'a> {
     bytes: &'a [u8],
     pos: usize,
+    /// Start of the record being read.
+    begun: usize,
     /// End of the last intact record.
     intact: usize,
     record: Vec<u8>,
@@ -86,7 +104,7 @@ pub(super) struct SegmentReader<'a> {
 
 impl<'a> SegmentReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> SegmentReader<'a> {
-        SegmentReader { bytes, pos: 0, intact: 0, record: Vec::new() }
+        SegmentReader { bytes, pos: 0, begun: 0, intact: 0, record: Vec::new() }
     }
 
     /// The next record or damage; `None` at the end. After damage, reading goes on with the first record that starts
@@ -95,10 +113,11 @@ impl<'a> SegmentReader<'a> {
         match self.assemble() {
             Ok(None) => None,
             Ok(Some(flags)) => {
-                let start = std::mem::replace(&mut self.intact, self.pos);
+                self.intact = self.pos;
+                let offset = self.begun as u64;
                 match decompress(flags, &mut self.record) {
-                    Ok(()) => Some(Found::Record(&self.record)),
-                    Err(what) => Some(Found::Unreadable { offset: start as u64, what }),
+                    Ok(()) => Some(Found::Record { offset, bytes: &self.record }),
+                    Err(what) => Some(Found::Unreadable { offset, what }),
                 }
             }
             Err(what) => {
@@ -109,6 +128,11 @@ impl<'a> SegmentReader<'a> {
                 Some(Found::Damage { offset, what })
             }
         }
+    }
+
+    /// The end of the last intact record.
+    pub(super) fn position(&self) -> u64 {
+        self.intact as u64
     }
 
     /// Collects the fragments of one record. Returns its flags, or `None` at the end of the segment.
@@ -141,7 +165,8 @@ impl<'a> SegmentReader<'a> {
                 return Err("checksum mismatch");
             }
             match (kind, inside) {
-                (FULL | FIRST, false) | (MIDDLE | LAST, true) => {}
+                (FULL | FIRST, false) => self.begun = self.pos,
+                (MIDDLE | LAST, true) => {}
                 (FULL | FIRST, true) => return Err(CUT_OFF),
                 (MIDDLE | LAST, false) => {
                     // The end of a record whose start was damaged, which was told then.
@@ -196,7 +221,7 @@ mod tests {
         let (mut reader, mut found, mut damages) = (SegmentReader::new(bytes), Vec::new(), 0);
         while let Some(next) = reader.next() {
             match next {
-                Found::Record(record) => found.push(record.to_vec()),
+                Found::Record { bytes, .. } => found.push(bytes.to_vec()),
                 Found::Unreadable { .. } | Found::Damage { .. } => damages += 1,
             }
         }

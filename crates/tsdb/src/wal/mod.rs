@@ -5,15 +5,20 @@
 
 mod checkpoint;
 mod frame;
+mod identity;
 mod log;
 mod names;
 mod record;
 mod replay;
 
 pub(crate) use checkpoint::write_checkpoint;
-pub(crate) use log::Log;
+pub(crate) use log::{Describe, Log};
 pub(crate) use record::{
     ExemplarRecord, FamilyMetadata, HistogramRecord, Record, Records, SampleRecord, SeriesRef, StartRecord,
     TombstoneRecord,
 };
+pub use replay::ReplayProgress;
 pub(crate) use replay::{Replayed, replay};
+
+/// The directory of the log inside the data directory.
+pub(crate) const WAL_DIR: &str = "wal";

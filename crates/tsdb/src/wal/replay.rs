@@ -1,184 +1,301 @@
 //! The log's reading end at start: the newest checkpoint, then every segment after it, damage contained.
 
-use disk::{Dir, DiskError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use disk::{Dir, DiskError, Entry};
 use model::Timestamp;
 
 use super::frame::{Found, SegmentReader};
 use super::record::{Record, decode};
-use super::{Log, names};
+use super::{Log, WAL_DIR, identity, names};
+use crate::integrity::Finding;
+
+/// Where copies of damaged bytes are put, in the data directory.
+const QUARANTINE_DIR: &str = "quarantine";
+/// Of one damaged place so many bytes are copied.
+const QUARANTINED_BYTES_MAX: usize = 1 << 20;
+/// So many damaged places are copied; more of them are only told.
+const QUARANTINED_MAX: usize = 64;
+/// No commit has as many records: a header that says so was not written by us.
+const COMMIT_RECORDS_MAX: u64 = 64;
+
+/// How far a replay is, for those that wait for it.
+#[derive(Debug, Default)]
+pub struct ReplayProgress {
+    segments: AtomicU64,
+    segments_done: AtomicU64,
+    bytes: AtomicU64,
+    bytes_done: AtomicU64,
+}
+
+impl ReplayProgress {
+    /// Segments to read and segments read; the first is 0 until the replay begins.
+    pub fn segments(&self) -> (u64, u64) {
+        (self.segments.load(Relaxed), self.segments_done.load(Relaxed))
+    }
+
+    /// Bytes to read and bytes read.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes.load(Relaxed), self.bytes_done.load(Relaxed))
+    }
+}
 
 /// What a replay found beside the records.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
     /// Records handed over.
     pub(crate) records: u64,
-    /// Places that could not be read, each as a sentence for the operator.
-    pub(crate) damages: Vec<String>,
+    /// Places that could not be read.
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Hands every readable record to `apply` with the number of its segment (`None` for the checkpoint), then starts
 /// the log behind them, at segment `first` or later. `apply` returns the newest timestamp of the record, by which
-/// segments become obsolete.
+/// segments become obsolete. `root` is the data directory.
 ///
-/// What a crash cut off at the end of the last segment is removed: it was never acknowledged. Other damage is skipped,
-/// kept in the file and told.
+/// A commit of several records is handed over whole, or not at all when a crash cut it off. What a crash cut off is
+/// removed: it was never acknowledged. Other damage is skipped, copied to the quarantine and told.
 pub(crate) fn replay(
-    dir: Dir,
+    root: &Dir,
     first: u64,
-    mut apply: impl FnMut(Option<u64>, Record) -> Timestamp,
+    progress: &ReplayProgress,
+    apply: &mut dyn FnMut(Option<u64>, Record) -> Timestamp,
 ) -> Result<(Log, Replayed), DiskError> {
+    let dir = root.sub(WAL_DIR)?;
+    root.sync()?;
+    let mut reading =
+        Reading { root, apply, progress, torn: Vec::new(), quarantined: 0, replayed: Replayed::default() };
+    let store = identity::read(&dir)?;
     let entries = dir.list()?;
-    let mut replayed = Replayed::default();
     let mut closed = Vec::new();
     let checkpoint = entries.iter().filter_map(|e| names::checkpoint_number(&e.name)).max();
+    let segments = segments_behind(&dir, &entries, checkpoint)?;
+    progress.segments.store(segments.len() as u64, Relaxed);
+    progress.bytes.store(segments.iter().map(|(_, entry)| entry.len).sum(), Relaxed);
     if let Some(number) = checkpoint {
         let sub = dir.sub(&names::checkpoint(number))?;
         let mut maxt = Timestamp::MIN;
         for entry in sub.list()?.iter().filter(|e| names::segment_number(&e.name).is_some()) {
-            let mut apply = |record| maxt = maxt.max(apply(None, record));
-            read_segment(&sub, &entry.name, false, &mut replayed, &mut apply)?;
+            let path = format!("{WAL_DIR}/{}/{}", names::checkpoint(number), entry.name);
+            maxt = maxt.max(reading.segment(&sub, &entry.name, path, None)?);
         }
         if maxt != Timestamp::MIN {
             // Ours have no samples; those of others stand for the last segment that they replace.
             closed.push((number, maxt));
         }
     }
-    let numbers: Vec<u64> = entries.iter().filter_map(|e| names::segment_number(&e.name)).collect();
-    for number in numbers.iter().copied() {
-        if checkpoint.is_some_and(|covered| number <= covered) {
-            // The crash came between the checkpoint and the removal of what it replaces.
-            dir.remove(&names::segment(number))?;
-            continue;
-        }
-        let mut maxt = Timestamp::MIN;
-        let mut apply = |record| maxt = maxt.max(apply(Some(number), record));
-        let is_last = numbers.last() == Some(&number);
-        read_segment(&dir, &names::segment(number), is_last, &mut replayed, &mut apply)?;
-        closed.push((number, maxt));
+    for (number, entry) in &segments {
+        let maxt = reading.segment(&dir, &entry.name, format!("{WAL_DIR}/{}", entry.name), Some(*number))?;
+        closed.push((*number, maxt));
+        progress.segments_done.fetch_add(1, Relaxed);
     }
+    // Others are done with a segment before they begin the next.
+    let unsynced_max = if store.is_some() { 2 } else { 1 };
+    let last_len = reading.finish(&dir, &segments, unsynced_max)?;
     let last = closed.last().map(|(n, _)| *n).max(checkpoint);
     let next = last.map_or(0, |n| n + 1).max(first);
-    Ok((Log::start(dir, next, closed)?, replayed))
+    let replayed = reading.replayed;
+    let store = store.map_or_else(|| identity::make(&dir), Ok)?;
+    Ok((Log::start(dir, store, next, closed, last_len)?, replayed))
 }
 
-/// Hands the readable records of one segment to `apply`. Only the last segment can end in what a crash cut off.
-fn read_segment(
+/// The segments that the checkpoint does not replace, without empty ones at the end, which were made for later.
+fn segments_behind<'e>(
     dir: &Dir,
-    name: &str,
-    is_last: bool,
-    replayed: &mut Replayed,
-    apply: &mut dyn FnMut(Record),
-) -> Result<(), DiskError> {
-    let bytes = dir.map(name)?;
-    let mut reader = SegmentReader::new(&bytes);
-    let tell = |offset: u64, what: &str| format!("segment {name}, offset {offset}: {what}");
-    // Damage that no intact record follows so far, and where it begins.
-    let mut pending: Vec<String> = Vec::new();
-    let mut torn_at = None;
-    while let Some(found) = reader.next() {
-        if let Found::Damage { offset, what } = found {
-            torn_at.get_or_insert(offset);
-            pending.push(tell(offset, what));
-            continue;
-        }
-        replayed.damages.append(&mut pending);
-        torn_at = None;
-        let decoded = match found {
-            Found::Record(record) => decode(record).map_err(|what| format!("segment {name}: {what}")),
-            Found::Unreadable { offset, what } | Found::Damage { offset, what } => Err(tell(offset, what)),
-        };
-        match decoded {
-            Ok(record) => {
-                replayed.records += 1;
-                apply(record);
+    entries: &'e [Entry],
+    checkpoint: Option<u64>,
+) -> Result<Vec<(u64, &'e Entry)>, DiskError> {
+    let numbered = |entry: &'e Entry| names::segment_number(&entry.name).map(|number| (number, entry));
+    let mut segments: Vec<(u64, &Entry)> = entries.iter().filter_map(numbered).collect();
+    // The crash came between the checkpoint and the removal of what it replaces.
+    let covered = segments.partition_point(|(number, _)| checkpoint.is_some_and(|covered| *number <= covered));
+    for (_, entry) in segments.drain(..covered) {
+        dir.remove(&entry.name)?;
+    }
+    while let Some((_, entry)) = segments.pop_if(|(_, entry)| entry.len == 0) {
+        dir.remove(&entry.name)?;
+    }
+    Ok(segments)
+}
+
+/// A replay under way.
+struct Reading<'a> {
+    root: &'a Dir,
+    apply: &'a mut dyn FnMut(Option<u64>, Record) -> Timestamp,
+    progress: &'a ReplayProgress,
+    /// Ends of segments that cannot be read and of which no later record says that they were durable.
+    torn: Vec<Torn>,
+    quarantined: usize,
+    replayed: Replayed,
+}
+
+/// The unreadable end of a segment.
+struct Torn {
+    segment: u64,
+    path: String,
+    /// From here on.
+    offset: u64,
+    what: &'static str,
+    /// The bytes, or the first of them.
+    bytes: Vec<u8>,
+}
+
+/// The commit that is being read.
+#[derive(Default)]
+struct Pending {
+    /// Where its header begins.
+    offset: u64,
+    /// How many of its records are missing.
+    left: u64,
+    records: Vec<Record>,
+}
+
+/// Damaged bytes that no intact record follows so far.
+struct Gap {
+    offset: u64,
+    what: &'static str,
+}
+
+impl Reading<'_> {
+    /// Hands the readable records of one segment to `apply`. Returns its newest timestamp.
+    fn segment(&mut self, dir: &Dir, name: &str, path: String, number: Option<u64>) -> Result<Timestamp, DiskError> {
+        let bytes = dir.map(name)?;
+        let mut reader = SegmentReader::new(&bytes);
+        let (mut maxt, mut pending, mut gap, mut reported) = (Timestamp::MIN, Pending::default(), None, 0);
+        while let Some(found) = reader.next() {
+            let (start, record) = match found {
+                Found::Damage { offset, what } => {
+                    gap.get_or_insert(Gap { offset, what });
+                    continue;
+                }
+                Found::Record { offset, bytes } => (offset, decode(bytes)),
+                Found::Unreadable { offset, what } => (offset, Err(what)),
+            };
+            self.progress.bytes_done.fetch_add(start - reported, Relaxed);
+            reported = start;
+            if let Some(Gap { offset, what }) = gap.take() {
+                self.damaged(&path, offset, what, between(&bytes, offset, start))?;
+                // Some of the commit is lost; the rest of it is as good as without the header.
+                maxt = maxt.max(self.apply_all(number, &mut pending));
             }
-            Err(what) => replayed.damages.push(what),
+            match record {
+                Ok(Record::Commit(records)) => {
+                    maxt = maxt.max(self.apply_all(number, &mut pending));
+                    let left = if records <= COMMIT_RECORDS_MAX { records } else { 0 };
+                    pending = Pending { offset: start, left, records: Vec::new() };
+                }
+                Ok(Record::End { segment, len }) => self.vouch(segment, len)?,
+                Ok(record) if 0 < pending.left => {
+                    pending.records.push(record);
+                    pending.left -= 1;
+                    if pending.left == 0 {
+                        maxt = maxt.max(self.apply_all(number, &mut pending));
+                    }
+                }
+                Ok(record) => maxt = maxt.max(self.apply_one(number, record)),
+                Err(what) => {
+                    pending.left = pending.left.saturating_sub(1);
+                    self.damaged(&path, start, what, between(&bytes, start, reader.position()))?;
+                }
+            }
         }
+        self.progress.bytes_done.fetch_add(bytes.len() as u64 - reported, Relaxed);
+        if 0 < pending.left {
+            // Its first records are there and the others are not.
+            gap = Some(Gap { offset: pending.offset, what: "commit without an end" });
+        }
+        if let Some(Gap { offset, what }) = gap {
+            let lost = between(&bytes, offset, bytes.len() as u64);
+            match number {
+                Some(segment) => self.torn.push(Torn { segment, path, offset, what, bytes: bounded(lost).to_vec() }),
+                None => self.damaged(&path, offset, what, lost)?,
+            }
+        }
+        Ok(maxt)
     }
-    let len = bytes.len() as u64;
-    drop(bytes);
-    if is_last {
-        // Synced even when it is whole: what a killed process had not synced yet counts as durable from now on.
-        return dir.truncate(name, torn_at.unwrap_or(len));
+
+    fn apply_one(&mut self, number: Option<u64>, record: Record) -> Timestamp {
+        self.replayed.records += 1;
+        (self.apply)(number, record)
     }
-    replayed.damages.append(&mut pending);
-    Ok(())
+
+    fn apply_all(&mut self, number: Option<u64>, pending: &mut Pending) -> Timestamp {
+        pending.left = 0;
+        let records = std::mem::take(&mut pending.records);
+        records.into_iter().map(|record| self.apply_one(number, record)).fold(Timestamp::MIN, Timestamp::max)
+    }
+
+    /// Takes note that `segment` was durable up to `len`: what is missing before is damage, what is missing behind was
+    /// never acknowledged.
+    fn vouch(&mut self, segment: u64, len: u64) -> Result<(), DiskError> {
+        let Some(at) = self.torn.iter().position(|torn| torn.segment == segment) else { return Ok(()) };
+        let Torn { path, offset, what, bytes, .. } = &self.torn[at];
+        if len <= *offset {
+            return Ok(());
+        }
+        let (path, offset, what, bytes) = (path.clone(), *offset, *what, bytes.clone());
+        self.torn.remove(at);
+        self.damaged(&path, offset, what, &bytes)
+    }
+
+    /// Cuts off what crashes left at the ends of the segments that were being written, and makes the rest durable: what
+    /// a killed process had not synced counts as durable from now on. Returns the length of the last one.
+    ///
+    /// Only the last `unsynced_max` can have such an end: a segment of ours is durable before the one after the next is
+    /// begun.
+    fn finish(&mut self, dir: &Dir, segments: &[(u64, &Entry)], unsynced_max: usize) -> Result<Option<u64>, DiskError> {
+        let mut last_len = None;
+        for (number, entry) in &segments[segments.len().saturating_sub(unsynced_max)..] {
+            let torn = self.torn.iter().position(|torn| torn.segment == *number).map(|at| self.torn.remove(at));
+            let len = torn.map_or(entry.len, |torn| torn.offset);
+            dir.truncate(&entry.name, len)?;
+            last_len = Some(len);
+        }
+        for Torn { path, offset, what, bytes, .. } in std::mem::take(&mut self.torn) {
+            self.damaged(&path, offset, what, &bytes)?;
+        }
+        Ok(last_len)
+    }
+
+    /// Copies damaged bytes to the quarantine and tells of them.
+    fn damaged(&mut self, path: &str, offset: u64, what: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let name = format!("{}-{offset}", path.replace('/', "-"));
+        let quarantined = if self.quarantined < QUARANTINED_MAX {
+            self.quarantined += 1;
+            quarantine(self.root, &name, bounded(bytes))?;
+            Some(format!("{QUARANTINE_DIR}/{name}"))
+        } else {
+            None
+        };
+        self.replayed.findings.push(Finding {
+            file: path.to_owned(),
+            what: format!("offset {offset}: {what}"),
+            lost: format!("the records in {} bytes", bytes.len()),
+            range: None,
+            quarantined,
+        });
+        Ok(())
+    }
+}
+
+/// Writes `bytes` to the quarantine, unless an earlier start has done so.
+fn quarantine(root: &Dir, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    let dir = root.sub(QUARANTINE_DIR)?;
+    if dir.list()?.iter().any(|entry| entry.name == name) {
+        return Ok(());
+    }
+    dir.replace(name, bytes)?;
+    root.sync()
+}
+
+fn between(bytes: &[u8], from: u64, to: u64) -> &[u8] {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.get(at(from)..at(to)).unwrap_or_default()
+}
+
+fn bounded(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(QUARANTINED_BYTES_MAX)]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Records, SampleRecord, SeriesRef};
-    use super::*;
-    use model::Sample;
-
-    fn sample(i: i64) -> Records {
-        let mut records = Records::default();
-        records.samples([SampleRecord { series: SeriesRef(1), sample: Sample { t: i, v: 0.5 } }]);
-        records
-    }
-
-    fn timestamps(dir: &Dir) -> (Vec<i64>, Replayed) {
-        let mut all = Vec::new();
-        let (_, replayed) = replay(dir.clone(), 0, |_, record| match record {
-            Record::Samples(samples) => {
-                all.extend(samples.iter().map(|s| s.sample.t));
-                samples.iter().map(|s| s.sample.t).max().unwrap()
-            }
-            other => panic!("{other:?}"),
-        })
-        .unwrap();
-        (all, replayed)
-    }
-
-    #[test]
-    fn a_torn_tail_is_cut_and_later_segments_follow() {
-        let tmp = tempfile::tempdir().unwrap();
-        let dir = Dir::open(tmp.path()).unwrap();
-        let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        for i in 0..10 {
-            log.append(&sample(i), i).unwrap();
-        }
-        drop(log);
-        dir.truncate("00000000", 10 * 33 - 5).unwrap();
-        assert_eq!(timestamps(&dir), ((0..9).collect(), Replayed { records: 9, damages: vec![] }));
-        assert_eq!(dir.list().unwrap().iter().find(|e| e.name == "00000000").unwrap().len % 9, 0);
-        assert_eq!(timestamps(&dir).0, (0..9).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_checkpoint_replaces_the_segments_before_it() {
-        let tmp = tempfile::tempdir().unwrap();
-        let dir = Dir::open(tmp.path()).unwrap();
-        let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        for i in 0..3 {
-            log.append(&sample(i), i).unwrap();
-            log.cut().unwrap();
-        }
-        super::super::write_checkpoint(&dir, 1, &sample(100)).unwrap();
-        assert_eq!(timestamps(&dir).0, [100, 2]);
-        assert!(dir.list().unwrap().iter().all(|e| e.name != "00000000" && e.name != "00000001"));
-    }
-
-    #[test]
-    fn records_in_a_compression_that_is_not_read_are_told_and_kept() {
-        let tmp = tempfile::tempdir().unwrap();
-        let dir = Dir::open(tmp.path()).unwrap();
-        let log = Log::start(dir.clone(), 0, Vec::new()).unwrap();
-        for i in 0..3 {
-            log.append(&sample(i), i).unwrap();
-        }
-        drop(log);
-        let mut bytes = dir.read("00000000").unwrap();
-        let len = bytes.len();
-        for record in 1..3 {
-            bytes[record * len / 3] |= 1 << 4;
-        }
-        dir.replace("00000000", &bytes).unwrap();
-        for _ in 0..2 {
-            let (found, replayed) = timestamps(&dir);
-            assert_eq!((found, replayed.damages.len()), (vec![0], 2));
-            assert!(replayed.damages[0].contains("zstd"), "{replayed:?}");
-            assert_eq!(dir.read("00000000").unwrap(), bytes);
-        }
-    }
-}
+mod tests;

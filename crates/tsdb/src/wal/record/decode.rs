@@ -28,6 +28,7 @@ pub(in crate::wal) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
         kind::FAMILY_METADATA => all(&mut r, family_metadata).map(Record::Metadata),
         kind::STARTS => all(&mut r, start).map(Record::Starts),
         kind::COMMIT => r.uvarint().map(Record::Commit),
+        kind::END => Ok(Record::End { segment: r.u64()?, len: r.u64()? }),
         other => Ok(Record::Skipped(other)),
     }
 }

@@ -163,6 +163,11 @@ impl Records {
     }
 }
 
+/// The record that says up to where a segment is durable.
+pub(in crate::wal) fn end(segment: u64, len: u64) -> Vec<u8> {
+    [&[kind::END][..], &segment.to_be_bytes(), &len.to_be_bytes()].concat()
+}
+
 pub(super) fn push_float(bytes: &mut Vec<u8>, v: f64) {
     bytes.extend_from_slice(&v.to_bits().to_be_bytes());
 }

@@ -4,10 +4,12 @@ mod decode;
 mod encode;
 mod histogram;
 
+use hashbrown::HashSet;
 use model::{Exemplar, Labels, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
 
 pub(super) use decode::decode;
 pub(crate) use encode::Records;
+pub(super) use encode::end;
 
 /// The first byte of a record. Source: Prometheus `tsdb/record/record.go`, `Type`; those from 128 on are our own, which
 /// Prometheus skips as it skips every type it does not know.
@@ -24,6 +26,7 @@ mod kind {
     pub(super) const FAMILY_METADATA: u8 = 128;
     pub(super) const STARTS: u8 = 129;
     pub(super) const COMMIT: u8 = 130;
+    pub(super) const END: u8 = 131;
 }
 
 /// A series' number in the log, never used twice in one data directory.
@@ -92,8 +95,25 @@ pub(crate) enum Record {
     SeriesMetadata(Vec<(SeriesRef, Metadata)>),
     /// So many records that follow are one commit.
     Commit(u64),
+    /// What `segment` has behind its first `len` bytes was not durable, and is repeated here if it was in the log.
+    End {
+        segment: u64,
+        len: u64,
+    },
     /// A kind that this version has no use for; its first byte.
     Skipped(u8),
+}
+
+/// Adds the series that a record says something of, apart from describing them.
+pub(super) fn mentioned(record: &[u8], into: &mut HashSet<SeriesRef>) {
+    match decode(record) {
+        Ok(Record::Samples(all)) => into.extend(all.iter().map(|record| record.series)),
+        Ok(Record::Histograms(all)) => into.extend(all.iter().map(|record| record.series)),
+        Ok(Record::Exemplars(all)) => into.extend(all.iter().map(|record| record.series)),
+        Ok(Record::Tombstones(all)) => into.extend(all.iter().map(|record| record.series)),
+        Ok(Record::Starts(all)) => into.extend(all.iter().map(|record| record.series)),
+        Ok(_) | Err(_) => {}
+    }
 }
 
 #[cfg(test)]

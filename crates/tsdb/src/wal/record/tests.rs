@@ -118,7 +118,9 @@ fn a_commit_comes_back_record_by_record() {
             Record::Metadata(all) => {
                 assert_eq!((all[0].family.as_str(), all[0].metadata.kind), ("up", MetricKind::Gauge))
             }
-            Record::SeriesMetadata(_) | Record::Commit(_) | Record::Skipped(_) => panic!("{record:?}"),
+            Record::SeriesMetadata(_) | Record::Commit(_) | Record::End { .. } | Record::Skipped(_) => {
+                panic!("{record:?}")
+            }
         }
     }
     found.sort_by_key(|record| record.t);
