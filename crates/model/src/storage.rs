@@ -57,6 +57,13 @@ impl Columns {
         self.len() == 0
     }
 
+    /// Since when the sample at `t` counts; 0 when that is not known.
+    #[inline]
+    pub fn start_at(&self, t: Timestamp) -> Timestamp {
+        let after = self.starts.partition_point(|run| run.from <= t);
+        after.checked_sub(1).map_or(0, |at| self.starts[at].start)
+    }
+
     /// Adds a float after all others.
     #[inline]
     pub fn push(&mut self, t: Timestamp, v: f64) {

@@ -31,6 +31,7 @@ pub(crate) enum Remark<'a> {
     QuantileNanSkew(&'a str),
     FractionNans(&'a str),
     CustomBucketsReconciled(&'a str),
+    StartOverlap(&'a str),
 }
 
 /// Where and by how much buckets had to be made monotonic.
@@ -84,6 +85,7 @@ impl Remark<'_> {
             Remark::QuantileNanSkew(_) => 14,
             Remark::FractionNans(_) => 15,
             Remark::CustomBucketsReconciled(_) => 16,
+            Remark::StartOverlap(_) => 17,
         })
     }
 
@@ -103,7 +105,8 @@ impl Remark<'_> {
             | Remark::PossibleNonCounter(text)
             | Remark::HistogramIgnoredInAggregation(text)
             | Remark::HistogramIgnoredInRange(text)
-            | Remark::CustomBucketsReconciled(text) => text,
+            | Remark::CustomBucketsReconciled(text)
+            | Remark::StartOverlap(text) => text,
             _ => "",
         }
     }
@@ -131,6 +134,9 @@ impl fmt::Display for Remark<'_> {
             }
             Remark::MixedClassicNative(name) => {
                 write!(f, "vector contains a mix of classic and native histograms{}", Named(name))
+            }
+            Remark::StartOverlap(name) => {
+                write!(f, "sample has start time that overlaps with previous sample timestamp for metric {name:?}")
             }
             Remark::NotCounter(name) => write!(f, "this native histogram metric is not a counter: {name:?}"),
             Remark::NotGauge(name) => write!(f, "this native histogram metric is not a gauge: {name:?}"),

@@ -82,7 +82,8 @@ fn mark_call(call: &mut Call) -> Part {
     let parts: Vec<Part> = call.args.iter_mut().map(mark).collect();
     let all = parts.iter().all(|part| part.invariant);
     // The time of a pinned sample does not change; the time of a computed value is that of the step.
-    let pinned_timestamp = call.function.name == "timestamp" && all && matches!(call.args[0].bare(), Expr::Selector(_));
+    let of_sample = matches!(call.function.name, "timestamp" | "start_timestamp");
+    let pinned_timestamp = of_sample && all && matches!(call.args[0].bare(), Expr::Selector(_));
     if pinned_timestamp || (all && !call.function.follows_time()) {
         return Part { invariant: true, wrap: true };
     }

@@ -28,6 +28,7 @@ pub struct Query {
     follows_query: bool,
     depth: usize,
     late_names: bool,
+    start_timestamps: bool,
     naming: Naming,
 }
 
@@ -101,6 +102,7 @@ impl Query {
                 follows_query,
                 depth,
                 late_names: false,
+                start_timestamps: false,
                 naming: Naming::default(),
             })
         });
@@ -120,6 +122,14 @@ impl Query {
     #[must_use]
     pub fn with_type_and_unit_labels(mut self) -> Query {
         self.naming.type_and_unit = true;
+        self
+    }
+
+    /// Takes a sample's start timestamp as a zero there: a reset that no value shows, and where a rate begins. By
+    /// default, as without Prometheus' feature `use-start-timestamps`, a rate is computed of the values alone.
+    #[must_use]
+    pub fn with_start_timestamps(mut self) -> Query {
+        self.start_timestamps = true;
         self
     }
 
@@ -166,8 +176,15 @@ impl Query {
             }
             let (selections, mut warnings) = Selections::new(&expr, self.n_selectors, grid, span, ctx)?;
             let notes = Mutex::new(Notes::default());
-            let evaluator =
-                Evaluator { ctx, span, selections, notes, late_names: self.late_names, naming: self.naming };
+            let evaluator = Evaluator {
+                ctx,
+                span,
+                selections,
+                notes,
+                late_names: self.late_names,
+                start_timestamps: self.start_timestamps,
+                naming: self.naming,
+            };
             let value = evaluate(&evaluator, &expr, grid)?;
             let notes = evaluator.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
             let (more, infos) = notes.into_texts(&self.text);

@@ -28,6 +28,6 @@ pub use error::ScriptError;
 pub use expectation::{Annotations, Expectation, Outcome, TextMatch};
 pub use run::{Failure, Names, Report, run};
 pub use script::{Command, Eval, Load, Script, StepGrid, When};
-pub use series::{SeriesLine, Slot};
+pub use series::{SeriesLine, Slot, StartLine};
 pub use stage::{LoadedSeries, Stage};
 pub use store::{MemoryStore, SampleConflict};

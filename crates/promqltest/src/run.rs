@@ -133,8 +133,10 @@ fn means_otherwise_in_range(expr: &str) -> bool {
 }
 
 fn evaluate(store: &dyn Queryable, eval: &Eval, when: When, names: Names) -> Result<Answer, String> {
-    let mut query = Query::parse(&eval.expr, &TextLimits::default()).map_err(|error| error.to_string())?;
-    query = match names {
+    let query = Query::parse(&eval.expr, &TextLimits::default()).map_err(|error| error.to_string())?;
+    // Series of which nobody says since when they count are not affected.
+    let query = query.with_start_timestamps();
+    let query = match names {
         Names::DroppedAtOnce => query,
         Names::DroppedLate => query.with_late_names(),
         Names::DroppedLateWithTypeAndUnit => query.with_late_names().with_type_and_unit_labels(),

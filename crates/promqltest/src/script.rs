@@ -7,7 +7,7 @@ use model::Timestamp;
 use crate::cursor::lone_number;
 use crate::error::ScriptError;
 use crate::expectation::{Expectation, Outcome, TextMatch};
-use crate::series::SeriesLine;
+use crate::series::{SeriesLine, StartLine};
 
 /// A parsed script.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Load {
     pub with_native: bool,
     /// The series.
     pub series: Vec<SeriesLine>,
+    /// Since when the samples of some of them count.
+    pub starts: Vec<StartLine>,
 }
 
 /// An expression and what is stated about it.
@@ -139,12 +141,16 @@ impl Block<'_> {
     fn load(&self) -> Result<Load, ScriptError> {
         let (word, interval) = split_word(self.head);
         let interval_ms = duration(interval).map_err(|what| ScriptError::at(self.line_idx, what))?;
-        let mut series = Vec::new();
-        for (line_idx, line) in self.numbered_body().filter(|(_, line)| !is_start_timestamps(line)) {
-            series.push(SeriesLine::parse(line).map_err(|what| ScriptError::at(line_idx, what))?);
+        let (mut series, mut starts) = (Vec::new(), Vec::new());
+        for (line_idx, line) in self.numbered_body() {
+            let raise = |what| ScriptError::at(line_idx, what);
+            match is_start_timestamps(line) {
+                true => starts.push(StartLine::parse(line).map_err(raise)?),
+                false => series.push(SeriesLine::parse(line).map_err(raise)?),
+            }
         }
         keep_last_of_each(&mut series);
-        Ok(Load { line: self.line_idx + 1, interval_ms, with_native: word == "load_with_nhcb", series })
+        Ok(Load { line: self.line_idx + 1, interval_ms, with_native: word == "load_with_nhcb", series, starts })
     }
 
     /// The evaluation, and how many lines of the body belong to it.
@@ -180,7 +186,7 @@ fn keep_last_of_each(series: &mut Vec<SeriesLine>) {
     series.reverse();
 }
 
-/// Whether a line of a `load` gives start timestamps: the engine has no use for them, so they are left out.
+/// Whether a line of a `load` gives start timestamps.
 fn is_start_timestamps(line: &str) -> bool {
     split_word(line).0.ends_with("@st")
 }

@@ -35,6 +35,57 @@ pub enum Slot {
     },
 }
 
+/// One line of a `load` command that says since when samples count, as in `up@st _ -30s-1mx2`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartLine {
+    /// The labels.
+    pub labels: Labels,
+    /// For each interval, how much later than its sample counting began, in ms; `None` when nothing is said.
+    pub slots: Vec<Option<i64>>,
+}
+
+impl StartLine {
+    /// Parses one line whose first word ends in `@st`.
+    pub(crate) fn parse(line: &str) -> Result<StartLine, String> {
+        let mut cursor = Cursor::new(line);
+        let labels = labels(&mut cursor)?;
+        if !cursor.eat("@st") {
+            return Err(format!("expected '@st' at {:?}", cursor.rest()));
+        }
+        let mut slots = Vec::new();
+        while cursor.skip_blanks() && !cursor.at_end() {
+            if cursor.eat("_") {
+                let n = if cursor.eat("x") { cursor.count(REPEAT_MAX)? } else { 1 };
+                slots.extend(std::iter::repeat_n(None, n));
+                continue;
+            }
+            let mut distance = signed_duration(&mut cursor)?;
+            let step = if matches!(cursor.peek(), Some('+' | '-')) { signed_duration(&mut cursor)? } else { 0 };
+            slots.push(Some(distance));
+            let n = if cursor.eat("x") { cursor.count(REPEAT_MAX)? } else { 0 };
+            for _ in 0..n {
+                distance = distance.saturating_add(step);
+                slots.push(Some(distance));
+            }
+        }
+        if !cursor.at_end() {
+            return Err(format!("unexpected {:?} in start timestamps", cursor.rest()));
+        }
+        Ok(StartLine { labels, slots })
+    }
+}
+
+/// Reads a length of time with an optional sign, in ms.
+fn signed_duration(cursor: &mut Cursor<'_>) -> Result<i64, String> {
+    let negative = cursor.eat("-");
+    if !negative {
+        cursor.eat("+");
+    }
+    let text = cursor.take_while(|c| c.is_ascii_digit() || matches!(c, 'm' | 's' | 'h' | 'd' | 'w' | 'y'));
+    let length = promql::parse_duration(text).map_err(|error| format!("duration {text:?}: {error}"))?;
+    Ok(if negative { -length } else { length })
+}
+
 impl SeriesLine {
     /// Parses one line.
     pub(crate) fn parse(line: &str) -> Result<SeriesLine, String> {
@@ -170,6 +221,17 @@ mod tests {
             (r#"vllm:x{b = 'it', a="1",} 1"#, r#"vllm:x{a="1", b="it"}"#),
         ] {
             assert_eq!(SeriesLine::parse(line).unwrap().labels.to_string(), labels, "{line}");
+        }
+    }
+
+    #[test]
+    fn start_timestamps_are_told_by_their_distance() {
+        let line = StartLine::parse("up{a=\"1\"}@st _ -30s-1mx2 0 _x2 +1ms").unwrap();
+        assert_eq!(line.labels.to_string(), "up{a=\"1\"}");
+        let expected = [None, Some(-30_000), Some(-90_000), Some(-150_000), Some(0), None, None, Some(1)];
+        assert_eq!(line.slots, expected);
+        for broken in ["up _", "up@st 1", "up@st 1mx", "up@st -", "up@st 1m?"] {
+            assert!(StartLine::parse(broken).is_err(), "{broken}");
         }
     }
 

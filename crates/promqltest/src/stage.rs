@@ -5,7 +5,7 @@ use model::{Labels, SampleValue, Timestamp};
 use crate::classic;
 use crate::error::ScriptError;
 use crate::script::{Command, Eval, Load, Script};
-use crate::series::Slot;
+use crate::series::{Slot, StartLine};
 use crate::store::MemoryStore;
 
 /// Evaluations over the same series.
@@ -50,6 +50,7 @@ impl Stage<'_> {
         for load in &self.loads {
             let failed = |what| ScriptError { line: load.line, what };
             for (labels, samples) in load.samples()? {
+                let starts = load.starts_of(&labels);
                 for (t, value) in samples {
                     let pushed = match value {
                         SampleValue::Float(v) => store.push_float(&labels, t, v),
@@ -58,6 +59,9 @@ impl Stage<'_> {
                         }
                     };
                     pushed.map_err(|conflict| failed(conflict.to_string()))?;
+                    if let Some(starts) = starts {
+                        store.push_start(&labels, t, load.start_at(starts, t));
+                    }
                 }
             }
         }
@@ -66,6 +70,18 @@ impl Stage<'_> {
 }
 
 impl Load {
+    /// What is said of since when the samples of a series count, if anything.
+    pub fn starts_of(&self, labels: &Labels) -> Option<&StartLine> {
+        self.starts.iter().find(|line| line.labels == *labels)
+    }
+
+    /// Since when the sample at `t` counts; 0 when nothing is said of it.
+    pub fn start_at(&self, starts: &StartLine, t: Timestamp) -> Timestamp {
+        let slot_idx = usize::try_from(t / self.interval_ms.max(1)).ok();
+        let distance = slot_idx.and_then(|idx| starts.slots.get(idx).copied().flatten());
+        distance.map_or(0, |distance| t.saturating_add(distance))
+    }
+
     /// The series as samples, those of classic histograms that are loaded as native ones too included.
     pub fn samples(&self) -> Result<Vec<LoadedSeries>, ScriptError> {
         let sample = |(slot_idx, slot): (usize, &Slot)| {

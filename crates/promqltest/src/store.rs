@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Budget, Columns, Histogram, Labels, Matcher, Queryable, Selected, SeriesSet, StorageError, TimeRange, Timestamp,
+    Budget, Columns, Histogram, Labels, Matcher, Queryable, Selected, SeriesSet, StartRun, StorageError, TimeRange,
+    Timestamp,
 };
 use thiserror::Error;
 
@@ -55,6 +56,14 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// Notes since when the sample at `t`, after all others, counts; 0 when that is not known.
+    pub fn push_start(&mut self, labels: &Labels, t: Timestamp, start: Timestamp) {
+        let starts = &mut Arc::make_mut(self.series.entry(labels.clone()).or_default()).starts;
+        if starts.last().map_or(0, |run| run.start) != start {
+            starts.push(StartRun { from: t, start });
+        }
+    }
+
     /// The columns of a series that has no sample at `t` or later.
     fn columns_before(&mut self, labels: &Labels, t: Timestamp) -> Result<&mut Columns, SampleConflict> {
         let columns = Arc::make_mut(self.series.entry(labels.clone()).or_default());
@@ -100,6 +109,7 @@ impl SeriesSet for Found {
         let histograms = inside(&columns.histogram_timestamps, self.range);
         into.histogram_timestamps.extend_from_slice(&columns.histogram_timestamps[histograms.clone()]);
         into.histograms.extend_from_slice(&columns.histograms[histograms]);
+        into.starts.extend_from_slice(&columns.starts);
         budget.count_samples(into.len())?;
         Ok(())
     }

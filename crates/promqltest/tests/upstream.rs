@@ -27,6 +27,7 @@ const REQUIRED_PERCENT: &[(&str, usize)] = &[
     ("range_queries", 100),
     ("selectors", 100),
     ("staleness", 100),
+    ("start_timestamps", 100),
     ("subquery", 100),
     ("trig_functions", 100),
     ("type_and_unit", 100),

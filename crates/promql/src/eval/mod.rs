@@ -53,6 +53,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) notes: Mutex<Notes>,
     /// Whether metric names stay until the end, for functions of labels to see, and are dropped from the answer.
     pub(crate) late_names: bool,
+    /// Whether functions see since when samples count.
+    pub(crate) start_timestamps: bool,
     /// What goes with a metric name.
     pub(crate) naming: Naming,
 }

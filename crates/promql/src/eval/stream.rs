@@ -53,6 +53,8 @@ enum Source {
     Smoothed { windows: Windows, at: Offset },
     /// When the last sample was taken.
     Timestamp(Windows),
+    /// Since when the last sample counts.
+    StartTimestamp(Windows),
     /// A function of the samples in a range.
     Range { function: RangeFunction, windows: Windows, extended: Option<Extended>, args: Vec<ScalarColumn>, at: Offset },
 }
@@ -127,13 +129,15 @@ impl<'a> Evaluator<'a> {
                 let source = Source::Range { function, windows, extended, args, at };
                 Ok(Some(self.stream_of(&range.selector, grid, source, !function.keeps_name)))
             }
-            Body::Vector(_) if call.function.name == "timestamp" => match call.args[0].bare() {
-                Expr::Selector(selector) => {
-                    let windows = self.windows(selector, self.ctx.lookback_ms, grid);
-                    Ok(Some(self.stream_of(selector, grid, Source::Timestamp(windows), true)))
-                }
-                _ => Ok(None),
-            },
+            Body::Vector(_) if matches!(call.function.name, "timestamp" | "start_timestamp") => {
+                let Expr::Selector(selector) = call.args[0].bare() else { return Ok(None) };
+                let windows = self.windows(selector, self.ctx.lookback_ms, grid);
+                let source = match call.function.name {
+                    "timestamp" => Source::Timestamp(windows),
+                    _ => Source::StartTimestamp(windows),
+                };
+                Ok(Some(self.stream_of(selector, grid, source, true)))
+            }
             Body::Vector(_) | Body::Scalar(_) => Ok(None),
         }
     }
@@ -279,6 +283,9 @@ impl<'a> Evaluator<'a> {
         if columns.is_empty() {
             return Ok(false);
         }
+        if !self.start_timestamps {
+            columns.starts.clear();
+        }
         if stream.derives_resets {
             derive_resets(&mut columns.histograms);
         }
@@ -286,6 +293,7 @@ impl<'a> Evaluator<'a> {
         match &stream.source {
             Source::Instant(windows) => instant(columns, windows, &mut scratch.column),
             Source::Timestamp(windows) => timestamps(columns, windows, &mut scratch.column),
+            Source::StartTimestamp(windows) => start_timestamps(columns, windows, &mut scratch.column),
             Source::Smoothed { windows, at } => {
                 drop_stale(columns);
                 let metric = stream.set.labels(series_idx).metric_name().unwrap_or("");
@@ -338,6 +346,7 @@ impl Stream<'_> {
         let (Source::Instant(windows)
         | Source::Smoothed { windows, .. }
         | Source::Timestamp(windows)
+        | Source::StartTimestamp(windows)
         | Source::Range { windows, .. }) = &self.source;
         let span_ms = windows.end(self.grid.len.saturating_sub(1)).saturating_sub(windows.start(0));
         let samples = usize::try_from(span_ms / SAMPLE_DISTANCE_MS).unwrap_or(0);
@@ -392,6 +401,13 @@ fn instant(columns: &Columns, windows: &Windows, out: &mut Column) {
 /// The time of that sample, in seconds.
 pub(crate) fn timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
     each_last(columns, windows, |step_idx, t, _| out.floats[step_idx] = t as f64 / 1000.0);
+}
+
+/// Since when that sample counts, in seconds, 0 when that is not known; nothing of a series that never told.
+fn start_timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
+    if !columns.starts.is_empty() {
+        each_last(columns, windows, |step_idx, t, _| out.floats[step_idx] = columns.start_at(t) as f64 / 1000.0);
+    }
 }
 
 fn each_last(columns: &Columns, windows: &Windows, mut found: impl FnMut(usize, i64, PointRef<'_>)) {

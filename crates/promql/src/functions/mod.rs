@@ -16,6 +16,7 @@ mod range;
 mod rate;
 mod regression;
 mod scalars;
+mod starts;
 mod time;
 
 pub(crate) use extended::{Extended, check_extent, extend};
@@ -179,7 +180,7 @@ const fn with(function: Function, optional: Optional) -> Function {
 }
 
 /// All functions, sorted by name.
-static TABLE: [Function; 89] = [
+static TABLE: [Function; 90] = [
     map("abs", f64::abs, "Absolute value."),
     vector("absent", &[V], absent::absent, "1 where the vector has no element."),
     vector("absent_over_time", &[M], absent::absent_over_time, "1 where the range has no sample."),
@@ -277,6 +278,7 @@ static TABLE: [Function; 89] = [
     vector("sort_desc", &[V], order::sort_desc, "Elements in descending order."),
     map("sqrt", f64::sqrt, "Square root."),
     scalar("start", &[], scalars::start, "First time of the query, in seconds."),
+    vector("start_timestamp", &[V], time::start_timestamp, "Since when each sample counts, in seconds; 0 for unknown."),
     range("stddev_over_time", over_time::stddev, "Standard deviation of the samples in the range."),
     range("stdvar_over_time", over_time::stdvar, "Variance of the samples in the range."),
     scalar("step", &[], scalars::step, "Distance of the query's steps, in seconds."),

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use model::{Histogram, HistogramError, HistogramTotal};
+use model::{Histogram, HistogramError, HistogramTotal, Timestamp};
 
 use super::extended::anchored;
 use super::quantile::quantile as quantile_of;
 use super::range::{RangeInput, Window};
+use super::starts::Started;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::eval::{Column, Resets};
@@ -251,25 +252,29 @@ enum Step<'a> {
 }
 
 pub(super) fn resets(input: &RangeInput<'_>, out: &mut Column, _: &mut Notes) -> Done {
-    count_steps(input, out, |step| match step {
-        Step::Floats(before, after) => after < before,
-        Step::Histograms(before, after) => after.detect_reset(before),
+    let columns = input.columns;
+    let restarts = |[before, after]: [Timestamp; 2]| {
+        !columns.starts.is_empty() && Started::new(columns, after).resets(Started::new(columns, before))
+    };
+    count_steps(input, out, |times, step| match step {
+        Step::Floats(before, after) => after < before || restarts(times),
+        Step::Histograms(before, after) => restarts(times) || after.detect_reset(before),
         Step::Kinds => true,
     })
 }
 
 pub(super) fn changes(input: &RangeInput<'_>, out: &mut Column, _: &mut Notes) -> Done {
-    count_steps(input, out, |step| match step {
+    count_steps(input, out, |_, step| match step {
         Step::Floats(before, after) => after != before && !(after.is_nan() && before.is_nan()),
         Step::Histograms(before, after) => !after.same_as(before),
         Step::Kinds => true,
     })
 }
 
-/// How many steps from sample to sample are as `counts` says. Of floats alone, each pair is looked at once and
+/// How many steps from sample to sample are as `counts` says of their times and values. Of floats alone, each pair is looked at once and
 /// windows subtract running counts.
-fn count_steps(input: &RangeInput<'_>, out: &mut Column, counts: impl Fn(Step<'_>) -> bool) -> Done {
-    let values = &input.columns.values;
+fn count_steps(input: &RangeInput<'_>, out: &mut Column, counts: impl Fn([Timestamp; 2], Step<'_>) -> bool) -> Done {
+    let (values, timestamps) = (&input.columns.values, &input.columns.timestamps);
     if let Some(extended) = input.extended {
         let wide = RangeInput { windows: extended.widen(input.windows), ..*input };
         return wide.each_window(|window| {
@@ -281,7 +286,7 @@ fn count_steps(input: &RangeInput<'_>, out: &mut Column, counts: impl Fn(Step<'_
     let mut running = Vec::with_capacity(values.len());
     let mut n = 0u32;
     for (at, v) in values.iter().enumerate() {
-        n += u32::from(at > 0 && counts(Step::Floats(values[at - 1], *v)));
+        n += u32::from(at > 0 && counts([timestamps[at - 1], timestamps[at]], Step::Floats(values[at - 1], *v)));
         running.push(n);
     }
     input.each_window(|window| {
@@ -293,17 +298,18 @@ fn count_steps(input: &RangeInput<'_>, out: &mut Column, counts: impl Fn(Step<'_
     })
 }
 
-fn count_mixed(window: &Window<'_>, counts: impl Fn(Step<'_>) -> bool) -> usize {
+fn count_mixed(window: &Window<'_>, counts: impl Fn([Timestamp; 2], Step<'_>) -> bool) -> usize {
     let floats = window.timestamps.iter().zip(window.values).map(|(t, v)| (*t, Ok(*v)));
     let histograms = window.histogram_timestamps.iter().zip(window.histograms).map(|(t, h)| (*t, Err(&**h)));
     let mut samples: Vec<(i64, Result<f64, &Histogram>)> = floats.chain(histograms).collect();
     samples.sort_by_key(|(t, _)| *t);
     let steps = samples.windows(2).filter(|pair| {
-        counts(match (pair[0].1, pair[1].1) {
+        let step = match (pair[0].1, pair[1].1) {
             (Ok(before), Ok(after)) => Step::Floats(before, after),
             (Err(before), Err(after)) => Step::Histograms(before, after),
             _ => Step::Kinds,
-        })
+        };
+        counts([pair[0].0, pair[1].0], step)
     });
     steps.count()
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, ResetHint, Timestamp, is_stale};
+use model::{Columns, Histogram, ResetHint, Timestamp, is_stale};
 
 use super::extended_rate;
 use super::range::{RangeInput, Window};
+use super::starts::{self, Started};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::eval::{Column, TYPE_LABEL};
@@ -62,13 +63,15 @@ fn extrapolated_windows(
     out: &mut Column,
     notes: &mut Notes,
 ) -> Result<(), EvalError> {
-    let resets = if kind.counter { reset_positions(&input.columns.values) } else { Vec::new() };
+    let resets = if kind.counter { reset_positions(input.columns) } else { Vec::new() };
+    let overlaps = if kind.counter { overlaps(input.columns) } else { Vec::new() };
     let mut resets_seen = 0;
     input.each_window(|window| {
         if !window.histograms.is_empty() {
             if !window.values.is_empty() {
                 input.note_mixed(notes);
             } else if let Some(result) = histogram_window(kind, input, &window, notes) {
+                note_overlap(&overlaps, input, &window, notes);
                 out.set_histogram(window.step_idx, Arc::new(result));
             }
             return;
@@ -76,54 +79,104 @@ fn extrapolated_windows(
         while resets.get(resets_seen).is_some_and(|at| *at <= window.first) {
             resets_seen += 1;
         }
+        note_overlap(&overlaps, input, &window, notes);
         if let Some(result) = float_window(kind, input, &window, &resets[resets_seen..]) {
             out.floats[window.step_idx] = result;
         }
     })
 }
 
-/// Positions whose value is less than the one before.
-fn reset_positions(values: &[f64]) -> Vec<usize> {
-    values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]).map(|(at, _)| at + 1).collect()
+/// Positions of floats whose value is less than the one before, or that started after it.
+fn reset_positions(columns: &Columns) -> Vec<usize> {
+    let falls = columns.values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
+    let mut resets: Vec<usize> = falls.map(|(at, _)| at + 1).collect();
+    let restarts = starts::positions(columns, &columns.timestamps, Started::resets);
+    if !restarts.is_empty() {
+        resets.extend(restarts);
+        resets.sort_unstable();
+        resets.dedup();
+    }
+    resets
+}
+
+/// The times of samples whose start overlaps the sample before, of both kinds.
+fn overlaps(columns: &Columns) -> Vec<(Timestamp, Timestamp)> {
+    let of = |timestamps: &[Timestamp]| -> Vec<(Timestamp, Timestamp)> {
+        let found = starts::positions(columns, timestamps, Started::overlaps);
+        found.into_iter().map(|at| (timestamps[at - 1], timestamps[at])).collect()
+    };
+    let (mut all, histograms) = (of(&columns.timestamps), of(&columns.histogram_timestamps));
+    all.extend(histograms);
+    all
+}
+
+/// Remarks on samples in a window that count what the sample before counted, yet not since the same time.
+fn note_overlap(overlaps: &[(Timestamp, Timestamp)], input: &RangeInput<'_>, window: &Window<'_>, notes: &mut Notes) {
+    if overlaps.iter().any(|(before, after)| window.start < *before && *after <= window.end) {
+        notes.add(input.at, Remark::StartOverlap(input.name()));
+    }
 }
 
 /// `resets` holds the positions after the window's first sample, and further ones.
 fn float_window(kind: Kind, input: &RangeInput<'_>, window: &Window<'_>, resets: &[usize]) -> Option<f64> {
     let (first, last) = (*window.values.first()?, *window.values.last()?);
-    if window.values.len() < 2 {
+    let zero_at = if kind.counter { starts::zero_at(input.columns, window, *window.timestamps.first()?) } else { None };
+    if window.values.len() < 2 && zero_at.is_none() {
         return None;
     }
     let mut result = last - first;
     for at in resets.iter().take_while(|at| **at < window.first + window.values.len()) {
         result += input.columns.values[at - 1];
     }
-    let zero_ratio = (kind.counter && result > 0.0 && first >= 0.0).then(|| first / result);
-    Some(result * factor(kind, input, window, window.timestamps, zero_ratio)?)
+    let left = match zero_at {
+        Some(zero_at) => {
+            result += first;
+            Left::ZeroAt(zero_at)
+        }
+        None => Left::Guess((kind.counter && result > 0.0 && first >= 0.0).then(|| first / result)),
+    };
+    Some(result * factor(kind, input, window, window.timestamps, left)?)
 }
 
-/// How much more than the sampled interval the range covers. `zero_ratio` is the first value over the increase, which
-/// says when the counter would have been zero. Source: Prometheus `promql/functions.go`, `extrapolatedRate`.
+/// What is known of a range before its first sample.
+#[derive(Clone, Copy)]
+enum Left {
+    /// The counter started inside, from zero, at this time.
+    ZeroAt(Timestamp),
+    /// The first value over the increase, of a counter: it says when the counter would have been zero.
+    Guess(Option<f64>),
+}
+
+/// How much more than the sampled interval the range covers.
+/// Source: Prometheus `promql/functions.go`, `extrapolatedRate`.
 fn factor(
     kind: Kind,
     input: &RangeInput<'_>,
     window: &Window<'_>,
     timestamps: &[Timestamp],
-    zero_ratio: Option<f64>,
+    left: Left,
 ) -> Option<f64> {
     let (first, last) = (*timestamps.first()?, *timestamps.last()?);
     let seconds = |from: Timestamp, to: Timestamp| (to - from) as f64 / 1000.0;
     let mut to_start = seconds(window.start, first);
     let mut to_end = seconds(last, window.end);
-    let sampled = seconds(first, last);
-    let distance = sampled / (timestamps.len() - 1) as f64;
+    let mut sampled = seconds(first, last);
+    // A single sample tells no distance, so nothing is added at its end.
+    let distance = if timestamps.len() < 2 { 0.0 } else { sampled / (timestamps.len() - 1) as f64 };
     let threshold = distance * 1.1;
-    if to_start >= threshold {
-        to_start = distance / 2.0;
-    }
-    if let Some(ratio) = zero_ratio {
-        let to_zero = sampled * ratio;
-        if to_zero < to_start {
-            to_start = to_zero;
+    match left {
+        Left::ZeroAt(zero_at) => {
+            to_start = 0.0;
+            sampled = seconds(zero_at, last);
+        }
+        Left::Guess(zero_ratio) => {
+            if to_start >= threshold {
+                to_start = distance / 2.0;
+            }
+            let to_zero = zero_ratio.map_or(f64::INFINITY, |ratio| sampled * ratio);
+            if to_zero < to_start {
+                to_start = to_zero;
+            }
         }
     }
     if to_end >= threshold {
@@ -134,13 +187,25 @@ fn factor(
 }
 
 fn histogram_window(kind: Kind, input: &RangeInput<'_>, window: &Window<'_>, notes: &mut Notes) -> Option<Histogram> {
-    if window.histograms.len() < 2 {
-        return None;
-    }
-    let mut result = histogram_increase(kind.counter, input, window.histograms, notes)?;
-    let first = window.histograms[0].count;
-    let zero_ratio = (kind.counter && result.count > 0.0 && first >= 0.0).then(|| first / result.count);
-    result.scale(factor(kind, input, window, window.histogram_timestamps, zero_ratio)?);
+    let (first, first_t) = (window.histograms.first()?, *window.histogram_timestamps.first()?);
+    let zero_at = if kind.counter { starts::zero_at(input.columns, window, first_t) } else { None };
+    let mut result = match window.histograms.len() {
+        0 | 1 if zero_at.is_none() => return None,
+        0 | 1 => first.empty_twin(),
+        _ => histogram_increase(kind.counter, input, window, notes)?,
+    };
+    let left = match zero_at {
+        Some(zero_at) => {
+            combine(&mut result, first, true, input.subject(), notes)?;
+            Left::ZeroAt(zero_at)
+        }
+        None => {
+            let counts_up = kind.counter && result.count > 0.0 && first.count >= 0.0;
+            Left::Guess(counts_up.then(|| first.count / result.count))
+        }
+    };
+    result.scale(factor(kind, input, window, window.histogram_timestamps, left)?);
+    result.reset_hint = ResetHint::Gauge;
     Some(result)
 }
 
@@ -149,17 +214,19 @@ fn histogram_window(kind: Kind, input: &RangeInput<'_>, window: &Window<'_>, not
 fn histogram_increase(
     counter: bool,
     input: &RangeInput<'_>,
-    points: &[Arc<Histogram>],
+    window: &Window<'_>,
     notes: &mut Notes,
 ) -> Option<Histogram> {
-    let (name, at) = (input.name(), input.at);
+    let (name, at, points) = (input.name(), input.at, window.histograms);
     let last = points.last()?;
+    let started = |idx: usize| Started::new(input.columns, window.histogram_timestamps[idx]);
+    let restarts = |idx: usize| !input.columns.starts.is_empty() && started(idx).resets(started(idx - 1));
     let (mut first, mut custom) = (Histogram::clone(&points[0]), points[0].is_custom());
     let is_gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
     if counter && (is_gauge(&first) || is_gauge(last)) {
         notes.add(at, Remark::NotCounter(name));
     }
-    if counter && points[1].detect_reset(&first) {
+    if counter && (restarts(1) || points[1].detect_reset(&first)) {
         // The first sample does not matter any more, nor does its bucket layout.
         first = points[1].empty_twin();
         custom = points[1].is_custom();
@@ -184,8 +251,8 @@ fn histogram_increase(
     combine(&mut result, &first, false, input.subject(), notes)?;
     if counter {
         let mut previous = &first;
-        for point in &points[1..] {
-            if point.detect_reset(previous) {
+        for (idx, point) in points.iter().enumerate().skip(1) {
+            if restarts(idx) || point.detect_reset(previous) {
                 combine(&mut result, previous, true, input.subject(), notes)?;
             }
             previous = point;
@@ -217,13 +284,16 @@ fn instant(counter: bool, input: &RangeInput<'_>, out: &mut Column, notes: &mut 
     input.each_window(|window| {
         let Some(((t0, older), (t1, newer))) = last_two(&window) else { return };
         let seconds = (t1 - t0) as f64 / 1000.0;
+        let restarts = counter && !input.columns.starts.is_empty() && {
+            Started::new(input.columns, t1).resets(Started::new(input.columns, t0))
+        };
         match (older, newer) {
             (Last::Float(older), Last::Float(newer)) => {
-                let difference = if counter && newer < older { newer } else { newer - older };
+                let difference = if restarts || (counter && newer < older) { newer } else { newer - older };
                 out.floats[window.step_idx] = if counter { difference / seconds } else { difference };
             }
             (Last::Histogram(older), Last::Histogram(newer)) => {
-                if let Some(mut result) = instant_histograms(counter, older, newer, input, notes) {
+                if let Some(mut result) = instant_histograms(counter, restarts, [older, newer], input, notes) {
                     if counter {
                         result.divide(seconds);
                     }
@@ -252,8 +322,8 @@ fn last_two<'a>(window: &Window<'a>) -> Option<((Timestamp, Last<'a>), (Timestam
 
 fn instant_histograms(
     counter: bool,
-    older: &Histogram,
-    newer: &Histogram,
+    restarts: bool,
+    [older, newer]: [&Histogram; 2],
     input: &RangeInput<'_>,
     notes: &mut Notes,
 ) -> Option<Histogram> {
@@ -265,7 +335,7 @@ fn instant_histograms(
         notes.add(input.at, Remark::NotGauge(input.name()));
     }
     let mut result = newer.clone();
-    if !counter || !newer.detect_reset(older) {
+    if !counter || !(restarts || newer.detect_reset(older)) {
         combine(&mut result, older, false, input.subject(), notes)?;
     }
     result.reset_hint = ResetHint::Gauge;

@@ -67,6 +67,11 @@ fn of_seconds(seconds: i64, part: fn(&Zoned) -> f64) -> f64 {
     }
 }
 
+/// `start_timestamp` of anything but a selector: a computed value has none.
+pub(super) fn start_timestamp(_: &Evaluator<'_>, _: &Call, _: Grid) -> Vectors {
+    Ok(Vec::new())
+}
+
 /// `timestamp` of anything but a selector: the time of the step where there is a value.
 pub(super) fn timestamp(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Vectors {
     let mut series = evaluator.vector(&call.args[0], grid)?;
