@@ -1,6 +1,7 @@
 //! Figures of the store, for metrics and status pages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::Timestamp;
 
@@ -33,6 +34,8 @@ pub struct Stats {
     pub samples_out_of_order: u64,
     /// Samples refused, by reason.
     pub samples_refused: Vec<(Rejection, u64)>,
+    /// The longest time for which maintenance kept writes away.
+    pub longest_hold: Duration,
     /// The log's current segment.
     pub wal_segment: u64,
     /// Bytes appended to the log.
@@ -62,6 +65,7 @@ impl Stats {
             samples_duplicate: figures.duplicates,
             samples_out_of_order: figures.out_of_order,
             samples_refused: Rejection::ALL.into_iter().zip(figures.refused).collect(),
+            longest_hold: head.longest_hold(),
             wal_segment: log.segment,
             wal_appended_bytes: log.appended_bytes,
             wal_syncs: log.syncs,

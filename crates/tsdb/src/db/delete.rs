@@ -1,6 +1,6 @@
 //! Deleting series: durable and invisible at once, physically gone after the next compaction.
 
-use model::{Matcher, Scope, TimeRange, Timestamp};
+use model::{Matcher, Scope, TimeRange};
 
 use super::Db;
 use crate::error::TsdbError;
@@ -9,7 +9,7 @@ use crate::querier::scoped_sets;
 /// What a deletion reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
-    /// Series that lost samples, counted in each block that has them.
+    /// Series that lost samples, counted in the head and in each block that has them.
     pub series: u64,
     /// Blocks that have samples less.
     pub blocks: u64,
@@ -26,10 +26,7 @@ impl Db {
         }
         let sets = scoped_sets(scope, sets);
         let _one = self.maintenance.lock();
-        if self.head.range().is_some_and(|head| head.overlaps(range)) {
-            self.flush_before(Timestamp::MAX)?;
-        }
-        let mut deleted = Deleted::default();
+        let mut deleted = Deleted { series: self.head.delete(&sets, range)?, blocks: 0 };
         for block in self.blocks().iter().filter(|block| block.range().closed().overlaps(range)) {
             let series = block.delete(&sets, range)?;
             deleted.series += series;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use disk::DiskError;
 use model::{Exemplar, Sample, SampleValue, StartRun, Timestamp};
 
 use super::append::{AppendReport, Kind, Refused, SeriesKey};
 use super::series::{Admission, Series};
 use super::{Head, HeadIndex, SENDERS_PER_SERIES_MAX};
 use crate::error::{AppendError, Rejection};
-use crate::wal::{ExemplarRecord, FamilyMetadata, HistogramRecord, Records, SampleRecord, StartRecord};
+use crate::wal::{
+    ExemplarRecord, FamilyMetadata, HistogramRecord, Log, Records, SampleRecord, StartRecord, TombstoneRecord,
+};
 
 /// Refused samples that a report quotes.
 const REFUSED_QUOTED_MAX: usize = 5;
@@ -22,17 +25,50 @@ pub(super) struct Commit {
     histograms: Vec<HistogramRecord>,
     exemplars: Vec<ExemplarRecord>,
     starts: Vec<StartRecord>,
+    tombstones: Vec<TombstoneRecord>,
     described: Vec<Arc<Series>>,
 }
 
 impl Commit {
-    fn clear(&mut self) {
+    /// Forgets what was logged.
+    pub(super) fn clear(&mut self) {
         self.records.clear();
         self.floats.clear();
         self.histograms.clear();
         self.exemplars.clear();
         self.starts.clear();
+        self.tombstones.clear();
         self.described.clear();
+    }
+
+    /// Has the log describe the series, and since when its samples count, unless its current segment does.
+    #[inline]
+    fn describe(&mut self, series: Arc<Series>, segment: u64) {
+        if series.mark_logged(segment) {
+            if let Some(StartRun { from, start }) = series.last_start() {
+                self.starts.push(StartRecord { series: series.id, from, start });
+            }
+            self.described.push(series);
+        }
+    }
+
+    /// Has the log say what was deleted of `series`.
+    pub(super) fn note_deleted(&mut self, series: &Arc<Series>, segment: u64, tombstone: TombstoneRecord) {
+        self.describe(series.clone(), segment);
+        self.tombstones.push(tombstone);
+    }
+
+    /// Hands what was collected to the log; it has no sample newer than `maxt`. Returns the position to wait for, which
+    /// covers earlier commits too.
+    pub(super) fn log(&mut self, log: &Log, maxt: Timestamp) -> Result<u64, Arc<DiskError>> {
+        let Commit { records, floats, histograms, exemplars, starts, tombstones, described } = self;
+        records.series(described.iter().map(|s| (s.id, &s.labels)));
+        records.starts(starts.iter().copied());
+        records.samples(floats.iter().copied());
+        records.histograms(histograms);
+        records.exemplars(&*exemplars);
+        records.tombstones(tombstones.iter().copied());
+        if records.is_empty() { Ok(log.position()) } else { log.append(records, maxt) }
     }
 }
 
@@ -176,15 +212,9 @@ impl<'a> Admitting<'a> {
         }
     }
 
-    /// Has the log describe the series, and since when its samples count, unless its current segment does.
     #[inline]
     fn describe(&mut self, series: Arc<Series>) {
-        if series.mark_logged(self.segment) {
-            if let Some(StartRun { from, start }) = series.last_start() {
-                self.commit.starts.push(StartRecord { series: series.id, from, start });
-            }
-            self.commit.described.push(series);
-        }
+        self.commit.describe(series, self.segment);
     }
 
     /// Hands the commit to the log. Returns the position to wait for, which covers earlier commits too: a duplicate is
@@ -192,24 +222,11 @@ impl<'a> Admitting<'a> {
     pub(super) fn log(self, families: &[FamilyMetadata]) -> Result<u64, AppendError> {
         let Admitting { head, commit, report, maxt, .. } = self;
         head.counts.add(report);
-        let news: Vec<&FamilyMetadata> = match families {
-            [] => Vec::new(),
-            told => {
-                let mut known = head.families.write();
-                told.iter().filter(|family| known.set(family)).collect()
-            }
-        };
-        let Commit { records, floats, histograms, exemplars, starts, described } = commit;
-        records.metadata(news);
-        records.series(described.iter().map(|s| (s.id, &s.labels)));
-        records.starts(starts.iter().copied());
-        records.samples(floats.iter().copied());
-        records.histograms(histograms);
-        records.exemplars(&*exemplars);
-        if records.is_empty() {
-            return Ok(head.log.position());
+        if !families.is_empty() {
+            let mut known = head.families.write();
+            commit.records.metadata(families.iter().filter(|family| known.set(family)));
         }
-        Ok(head.log.append(records, maxt)?)
+        Ok(commit.log(&head.log, maxt)?)
     }
 }
 

@@ -27,6 +27,8 @@ struct Ring {
     kept: VecDeque<Kept>,
     dropped: u64,
     places: HashTable<u64>,
+    /// How many each series has; not one that has none.
+    by_series: HashMap<Labels, usize, RandomState>,
     hasher: RandomState,
 }
 
@@ -92,9 +94,11 @@ impl Exemplars {
         found.into_iter().filter(|(labels, _)| selected(labels)).map(|(_, series)| series.clone()).collect()
     }
 
-    /// Forgets those of `series` inside `range`.
+    /// Forgets those of `series` inside `range`. Cost: one pass over the project's, if the series has one.
     pub(crate) fn delete(&mut self, series: &Labels, range: TimeRange) {
-        if let Some(ring) = self.by_project.get_mut(project(series)) {
+        if let Some(ring) = self.by_project.get_mut(project(series))
+            && ring.by_series.contains_key(series)
+        {
             ring.retain(|kept| kept.series.labels != *series || !range.contains(kept.exemplar.t));
         }
     }
@@ -131,7 +135,14 @@ impl Ring {
                 place.remove();
             }
             self.dropped += 1;
+            if let Some(count) = self.by_series.get_mut(&oldest.series.labels) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_series.remove(&oldest.series.labels);
+                }
+            }
         }
+        *self.by_series.entry(new.series.labels.clone()).or_default() += 1;
         self.kept.push_back(new);
         let (kept, dropped, hasher) = (&self.kept, self.dropped, &self.hasher);
         let rehash = |number: &u64| self::hash(hasher, &kept[position(*number, dropped)]);
@@ -144,6 +155,7 @@ impl Ring {
             return;
         }
         self.places.clear();
+        self.by_series.clear();
         for kept in std::mem::take(&mut self.kept).into_iter().filter(|kept| keep(kept)) {
             self.add(kept, usize::MAX);
         }

@@ -6,8 +6,10 @@
 
 mod append;
 mod commit;
+mod delete;
 mod exemplars;
 mod families;
+mod hold;
 mod index;
 mod restore;
 mod samples;
@@ -45,7 +47,7 @@ const SENDERS_PER_SERIES_MAX: usize = 4;
 pub(crate) struct Head {
     options: Options,
     log: Log,
-    /// Held for the whole of a commit; taken by the flush to cut the log and to retire series.
+    /// Held for the whole of a commit; taken for moments to cut the log, to retire series and to delete.
     commit: Mutex<Commit>,
     index: RwLock<HeadIndex>,
     /// Series by what a known sender calls them, so that its labels are decoded once.
@@ -53,6 +55,7 @@ pub(crate) struct Head {
     families: RwLock<Families>,
     exemplars: RwLock<Exemplars>,
     next_id: AtomicU64,
+    longest_hold_ns: AtomicU64,
     counts: Counts,
 }
 
@@ -206,20 +209,24 @@ impl Head {
     pub(crate) fn retire_series(&self, before: Timestamp) {
         self.counts.mint_added.store(Timestamp::MAX, Relaxed);
         let mut mint = Timestamp::MAX;
-        for some in self.all_series().chunks(1024) {
-            let _no_commit = self.commit.lock();
-            let mut index = None;
-            for series in some {
+        let all = self.all_series();
+        let mut rest = all.iter();
+        while !rest.as_slice().is_empty() {
+            let hold = self.hold();
+            for series in rest.by_ref() {
                 match series.range() {
                     Some(range) => mint = mint.min(range.mint),
-                    None if series.retire(before) => index.get_or_insert_with(|| self.index.write()).remove(series),
+                    None if series.retire(before) => self.index.write().remove(series),
                     None => {}
+                }
+                if hold.is_long() {
+                    break;
                 }
             }
         }
-        let no_commit = self.commit.lock();
+        let hold = self.hold();
         self.counts.mint.store(mint.min(self.counts.mint_added.load(Relaxed)), Relaxed);
-        drop(no_commit);
+        drop(hold);
         self.senders.retain(|_, series| !series.is_gone());
     }
 

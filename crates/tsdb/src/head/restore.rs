@@ -15,7 +15,7 @@ use super::series::{Admission, Series};
 use super::{Counts, Head, HeadIndex};
 use crate::block::{Block, WalCover};
 use crate::options::Options;
-use crate::wal::{self, Describe, Record, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
+use crate::wal::{self, Describe, Record, Records, ReplayProgress, Replayed, SeriesRef, StartRecord, TombstoneRecord};
 
 /// Which samples of the log are in blocks already: those before a time, in segments up to a number.
 #[derive(Clone, Debug, Default)]
@@ -63,15 +63,18 @@ impl Head {
             families: RwLock::new(restored.families),
             exemplars: RwLock::new(restored.exemplars),
             next_id: AtomicU64::new(restored.newest_id.saturating_add(1)),
+            longest_hold_ns: AtomicU64::new(0),
             counts: Counts::new(restored.mint, restored.maxt),
         };
+        // Of what was deleted, and of what is in blocks, nothing but labels is left.
+        head.retire_series(Timestamp::MIN);
         Ok((head, replayed))
     }
 }
 
 impl Describe for Head {
     fn pause(&self, then: &mut dyn FnMut()) {
-        let _no_commit = self.commit.lock();
+        let _no_commit = self.hold();
         then();
     }
 
@@ -146,7 +149,15 @@ impl Restored {
                     }
                 }
             }
-            Record::Tombstones(_) | Record::SeriesMetadata(_) | Record::Commit(_) | Record::End { .. } => {}
+            Record::Tombstones(tombstones) => {
+                for TombstoneRecord { series, range } in tombstones {
+                    if let Some(series) = self.by_id.get(&series) {
+                        series.delete(range);
+                        self.exemplars.delete(&series.labels, range);
+                    }
+                }
+            }
+            Record::SeriesMetadata(_) | Record::Commit(_) | Record::End { .. } => {}
             Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
         }
         self.maxt = self.maxt.max(newest);

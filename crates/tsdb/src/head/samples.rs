@@ -127,6 +127,22 @@ impl HeadSamples {
         self.drop_empty_aside();
     }
 
+    /// Removes what is inside `range`; it may be added again then. Returns whether there may have been something.
+    pub(super) fn delete(&mut self, range: TimeRange) -> bool {
+        let touched = self.overlaps(range);
+        if touched {
+            self.remove_from_chunks(range);
+            if let Some(aside) = &mut self.aside {
+                aside.late.retain(|t, _| !range.contains(*t));
+            }
+            self.drop_empty_aside();
+        }
+        if self.newest().is_some_and(|newest| range.contains(newest)) {
+            self.newest = self.last_kept();
+        }
+        touched
+    }
+
     /// Notes the starts of the block ranges before `before` that have samples.
     pub(super) fn block_starts(&self, before: Timestamp, into: &mut BTreeSet<Timestamp>) {
         let sealed = self.sealed.iter().map(|chunk| chunk.range.mint);
@@ -233,6 +249,13 @@ impl HeadSamples {
             }
             self.newest = newest;
         }
+    }
+
+    /// The newest sample that is still here.
+    fn last_kept(&self) -> Option<(Timestamp, SampleValue)> {
+        let t = self.range()?.maxt;
+        let late = self.late().and_then(|late| late.get(&t).cloned());
+        Some((t, late.or_else(|| self.in_chunks(t))?))
     }
 
     fn drop_empty_aside(&mut self) {

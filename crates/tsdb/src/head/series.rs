@@ -118,6 +118,12 @@ impl Series {
         self.samples.lock().samples.forget(taken);
     }
 
+    /// Removes the samples inside `range`. Returns whether there may have been some. Replay calls it where it comes in
+    /// the log: samples that follow stay.
+    pub(crate) fn delete(&self, range: TimeRange) -> bool {
+        self.samples.lock().samples.delete(range)
+    }
+
     /// Marks the series as removed, if it is empty and its newest sample is older than `before`.
     pub(crate) fn retire(&self, before: Timestamp) -> bool {
         let mut guarded = self.samples.lock();

@@ -1,0 +1,59 @@
+//! Deleting in the head: samples and exemplars go at once, in the order of commits, and the log says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use disk::DiskError;
+use model::{Budget, Labels, Matcher, TimeRange, Timestamp};
+
+use super::Head;
+use super::series::Series;
+use crate::select;
+use crate::wal::TombstoneRecord;
+
+impl Head {
+    /// Removes what the series that satisfy one of `sets` have inside `range`; durable when it returns. What is written
+    /// later may lie inside it again. Returns the number of series that had samples there.
+    ///
+    /// Errors: the log failed. What was removed stays removed, and the log hears of it before anything else.
+    pub(crate) fn delete(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<u64, Arc<DiskError>> {
+        let selected = self.select_any(sets, range);
+        let (mut rest, mut deleted, mut position) = (selected.iter(), 0, 0);
+        while !rest.as_slice().is_empty() {
+            let mut hold = self.hold();
+            let segment = self.log.ready()?;
+            hold.clear();
+            for series in rest.by_ref() {
+                deleted += u64::from(series.delete(range));
+                self.exemplars.write().delete(&series.labels, range);
+                // Told of every one: the log may still have samples that the head gave to a block.
+                hold.note_deleted(series, segment, TombstoneRecord { series: series.id, range });
+                if series.retire(Timestamp::MIN) {
+                    self.index.write().remove(series);
+                }
+                if hold.is_long() {
+                    break;
+                }
+            }
+            position = hold.log(&self.log, Timestamp::MIN)?;
+        }
+        self.log.wait_durable(position, self)?;
+        Ok(deleted)
+    }
+
+    /// The series that satisfy one of `sets`, each once; of those that left the head, the ones with an exemplar.
+    fn select_any(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<Arc<Series>> {
+        let mut found: BTreeMap<Labels, Arc<Series>> = BTreeMap::new();
+        for series in self.exemplars.read().series(sets, range) {
+            found.insert(series.labels.clone(), series);
+        }
+        for matchers in sets {
+            let selected = self.with_index(|index| {
+                select::select(index, matchers, &Budget::unlimited()).map(|slots| index.resolve(&slots))
+            });
+            let selected = selected.expect("a budget without limits interrupts nothing");
+            found.extend(selected.into_iter().map(|series| (series.labels.clone(), series)));
+        }
+        found.into_values().collect()
+    }
+}
