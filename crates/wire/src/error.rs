@@ -212,6 +212,24 @@ pub enum ExemplarFault {
     Labels(#[from] LabelFault),
 }
 
+/// Why a text of metrics is refused.
+#[derive(Debug, Error)]
+pub enum ExpositionError {
+    /// It could not be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It is not of the format.
+    #[error("line {line}, column {column}: {what}")]
+    Syntax {
+        /// The line, from 1.
+        line: u64,
+        /// The character in it, from 1.
+        column: usize,
+        /// What was expected there, or found.
+        what: String,
+    },
+}
+
 /// A `Content-Type` or `Content-Encoding` that this server does not read: the answer is 415.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct UnsupportedMedia {

@@ -1,12 +1,15 @@
 //! Bytes to model and back: remote write, remote read, text formats and Prometheus' JSON; it opens no socket and knows no HTTP.
 
 mod error;
+pub mod exposition;
 mod field;
 pub mod json;
 pub mod remote_read;
 pub mod remote_write;
 
-pub use error::{ExemplarFault, HistogramFault, LabelError, LabelFault, ReadError, UnsupportedMedia, WireError};
+pub use error::{
+    ExemplarFault, ExpositionError, HistogramFault, LabelError, LabelFault, ReadError, UnsupportedMedia, WireError,
+};
 
 /// The messages of `proto/` as generated: the oracle of tests, never the receive path.
 #[doc(hidden)]

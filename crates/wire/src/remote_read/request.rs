@@ -54,6 +54,16 @@ pub enum ReadAnswer {
     StreamedChunks,
 }
 
+impl ReadAnswer {
+    /// The content type of such an answer. Samples are one snappy block; frames are not compressed.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            ReadAnswer::Samples => "application/x-protobuf",
+            ReadAnswer::StreamedChunks => "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
+        }
+    }
+}
+
 impl ReadRequest {
     /// Reads the message in `body`, which is at most as large as `decompress` lets it be.
     ///

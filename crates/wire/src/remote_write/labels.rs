@@ -58,7 +58,7 @@ pub(super) fn read_label(mut message: Cursor<'_>) -> Option<(&[u8], &[u8])> {
 }
 
 /// Iterates over label fields that [`check_label`] has seen.
-fn raw_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+fn raw_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
     let mut cursor = Cursor::new(raw);
     std::iter::from_fn(move || {
         cursor.tag()?;
@@ -68,14 +68,23 @@ fn raw_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Replaces `into` by the labels in `raw`, or says why no series may have them.
 pub(super) fn read_labels(raw: &[u8], limits: &LabelLimits, into: &mut LabelsBuilder) -> Result<(), LabelError> {
+    set_labels(raw_pairs(raw), limits, into)
+}
+
+/// Replaces `into` by `raw` names and values, or says why no series may have them.
+pub(crate) fn set_labels<'a>(
+    raw: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    limits: &LabelLimits,
+    into: &mut LabelsBuilder,
+) -> Result<(), LabelError> {
     into.clear();
-    let refused = |fault| LabelError { series: show(raw_pairs(raw)), fault };
-    let n = raw_pairs(raw).count();
+    let refused = |fault| LabelError { series: show(raw.clone()), fault };
+    let n = raw.clone().count();
     if n > limits.labels_max {
         return Err(refused(LabelFault::TooMany { n, limit: limits.labels_max }));
     }
     let mut pairs = Vec::with_capacity(n);
-    for pair in raw_pairs(raw) {
+    for pair in raw.clone() {
         pairs.push(check_pair(pair, limits).map_err(refused)?);
     }
     pairs.sort_unstable_by_key(|(name, _)| *name);
