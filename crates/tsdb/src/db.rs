@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX};
 use crate::error::TsdbError;
 use crate::flush;
-use crate::head::{Appender, Head, WalCovers};
+use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, WalCovers};
 use crate::integrity::{Finding, Findings};
 use crate::options::{BLOCK_MS, GRACE_MS, Options};
 use crate::querier::Querier;
@@ -60,7 +60,8 @@ impl Db {
         let blocks = open_blocks(&dir, &options, &findings)?;
         let covers = WalCovers::new(&blocks, findings.all().is_empty());
         let maxt = blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN);
-        let (head, replayed) = Head::restore(&dir, options.clone(), &covers, maxt, progress)?;
+        let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, findings.clone())?;
+        let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
         tracing::info!(records = replayed.records, blocks = blocks.len(), "store opened");
@@ -95,6 +96,9 @@ impl Db {
         self.head.heal_log()?;
         if let Some(before) = self.due() {
             self.flush_before(before)?;
+        }
+        if let Err(e) = self.head.offload() {
+            tracing::warn!(error = %e, "sealed chunks stay in memory");
         }
         removed
     }

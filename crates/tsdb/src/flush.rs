@@ -33,7 +33,7 @@ pub(crate) fn flush_head(
         series.block_starts(before, &mut starts);
     }
     let newest = head.maxt().unwrap_or(Timestamp::MIN);
-    let flush = Flush { dir, series: &series, covered, before, newest };
+    let flush = Flush { dir, head, series: &series, covered, before, newest };
     for start in starts {
         flush.write_range(BlockRange::around(start, BLOCK_MS), publish)?;
     }
@@ -44,6 +44,7 @@ pub(crate) fn flush_head(
 /// One flush: from which series, and how far.
 struct Flush<'a> {
     dir: &'a Dir,
+    head: &'a Head,
     series: &'a [Arc<Series>],
     /// The last segment of the log whose samples the head had when the flush began.
     covered: u64,
@@ -66,7 +67,11 @@ impl Flush<'_> {
         let newest = snapshots.iter().filter_map(|(_, snapshot)| snapshot.maxt()).fold(self.newest, Timestamp::max);
         range.end = range.end.min(newest.saturating_add(1));
         let ulid = new_ulid(range)?;
-        let wal_cover = Some(WalCover { segment: self.covered, before: range.end.min(self.before) });
+        // What a damaged chunk had is only in the log, which must hand it to the next start.
+        let mut chunks = snapshots.iter().flat_map(|(_, snapshot)| &snapshot.chunks);
+        let is_whole = !self.head.chunk_files().is_damaged() && chunks.all(|chunk| chunk.bytes().is_ok());
+        let cover = WalCover { segment: self.covered, before: range.end.min(self.before) };
+        let wal_cover = is_whole.then_some(cover);
         let spec = BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover };
         let chunks = snapshots.iter().map(|(series, snapshot)| {
             Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) })
@@ -88,18 +93,17 @@ fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
     Ok(Ulid::from_parts(range.end.max(0).cast_unsigned(), u128::from_le_bytes(random)))
 }
 
-/// The chunks of one series, not overlapping: as they are, or encoded again when there are late samples.
+/// The chunks of one series, not overlapping: as they are, or encoded again when there are late samples. Damaged ones
+/// are left out: the log keeps what they had.
 fn encode(snapshot: &Snapshot, range: TimeRange) -> Vec<EncodedChunk> {
     if snapshot.late.is_empty() {
-        let as_is = |chunk: &HeadChunk| EncodedChunk {
-            mint: chunk.range.mint,
-            maxt: chunk.range.maxt,
-            encoding: chunk.encoding,
-            bytes: chunk.bytes.to_vec(),
+        let as_is = |chunk: &HeadChunk| {
+            let (mint, maxt, bytes) = (chunk.range.mint, chunk.range.maxt, chunk.bytes().ok()?.to_vec());
+            Some(EncodedChunk { mint, maxt, encoding: chunk.encoding, bytes })
         };
-        return snapshot.chunks.iter().map(as_is).collect();
+        return snapshot.chunks.iter().filter_map(as_is).collect();
     }
-    let in_order = |chunk: &HeadChunk| chunk.samples(range).expect("the head's own chunks decode");
+    let in_order = |chunk: &HeadChunk| chunk.samples(range).unwrap_or_default();
     let mut all: Vec<(Timestamp, SampleValue)> = snapshot.chunks.iter().flat_map(in_order).collect();
     all.extend_from_slice(&snapshot.late);
     all.sort_by_key(|(t, _)| *t);
@@ -108,6 +112,9 @@ fn encode(snapshot: &Snapshot, range: TimeRange) -> Vec<EncodedChunk> {
 
 /// Removes the segments that blocks cover whole, after a checkpoint of what else they held.
 fn truncate_log(head: &Head, covered: u64, before: Timestamp) -> Result<(), TsdbError> {
+    if head.chunk_files().is_damaged() {
+        return Ok(());
+    }
     let Some(number) = head.log().obsolete(covered, before) else { return Ok(()) };
     let mut records = Records::default();
     head.outliving_records(&mut records);
@@ -124,7 +131,8 @@ mod tests {
 
     use super::*;
     use crate::block::Block;
-    use crate::head::{Appender, SeriesKey, WalCovers};
+    use crate::head::{Appender, ChunkFiles, SeriesKey, WalCovers};
+    use crate::integrity::Findings;
     use crate::options::Options;
     use crate::wal::ReplayProgress;
 
@@ -178,7 +186,8 @@ mod tests {
         let dir = Dir::open(tmp.path()).unwrap();
         let restore = || {
             let progress = ReplayProgress::default();
-            Head::restore(&dir, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap().0
+            let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+            Head::restore(&dir, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap().0
         };
         let head = restore();
         add(&head, 1, &[10, 130, 250]);

@@ -6,7 +6,7 @@ use model::{Budget, Columns, Histogram, Labels, SampleValue, SeriesSet, StartRun
 
 use crate::block::{Block, ChunkMeta, DeletedRanges, covers, deletes, touches};
 use crate::chunk;
-use crate::head::{HeadChunk, Snapshot};
+use crate::head::{CHUNKS_HEAD_DIR, HeadChunk, LOST, Snapshot};
 
 /// The series of one selection with the places of their chunks.
 pub(crate) struct MergedSet {
@@ -112,8 +112,11 @@ impl MergedSet {
     /// budget's owner is told.
     fn decode(&self, chunk: &ChunkAt, into: &mut Columns, budget: &Budget) -> Result<(), StorageError> {
         match &chunk.place {
+            // The head noted the damage, and what is missing.
             Place::Head(chunk) => {
-                chunk.decode(self.range, into).map_err(|e| StorageError::Failed(e.to_string()))?;
+                if chunk.decode(self.range, into).is_err() {
+                    budget.warn(format!("{CHUNKS_HEAD_DIR} is damaged: {LOST}"));
+                }
             }
             Place::Block(idx, meta) => self.decode_block(*idx, meta, into, budget),
             Place::Thinned(idx, meta, deleted) => {

@@ -5,6 +5,7 @@
 //! and on single series only.
 
 mod append;
+mod chunk_files;
 mod commit;
 mod delete;
 mod exemplars;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use dashmap::DashMap;
+use disk::DiskError;
 use model::{Labels, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
@@ -35,12 +37,16 @@ use families::Families;
 use index::HeadIndex;
 
 pub use append::{AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
+pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
 pub(crate) use restore::WalCovers;
 pub(crate) use series::Series;
 pub(crate) use snapshot::{HeadChunk, Snapshot};
 
 /// More remembered senders than this for each series means that senders vary their encoding: start over.
 const SENDERS_PER_SERIES_MAX: usize = 4;
+
+/// So many samples are written before it is looked whether sealed chunks fill a file: of floats, some MiB.
+const OFFLOAD_SAMPLES: u64 = 500_000;
 
 /// The newest samples of every series.
 #[derive(Debug)]
@@ -54,6 +60,9 @@ pub(crate) struct Head {
     senders: DashMap<u128, Arc<Series>, BuildHasherDefault<AlreadyHashed>>,
     families: RwLock<Families>,
     exemplars: RwLock<Exemplars>,
+    chunk_files: ChunkFiles,
+    /// Samples written when sealed chunks were last looked at.
+    offloaded_at: AtomicU64,
     next_id: AtomicU64,
     longest_hold_ns: AtomicU64,
     counts: Counts,
@@ -174,6 +183,23 @@ impl Head {
         &self.exemplars
     }
 
+    /// The files of sealed chunks.
+    pub(crate) fn chunk_files(&self) -> &ChunkFiles {
+        &self.chunk_files
+    }
+
+    /// Moves sealed chunks out of memory when enough of them may have gathered, and removes files that none needs.
+    ///
+    /// Cost: next to nothing if few samples came since the last time, else a lock on each series.
+    pub(crate) fn offload(&self) -> Result<(), DiskError> {
+        let written = self.counts.floats.load(Relaxed) + self.counts.histograms.load(Relaxed);
+        if OFFLOAD_SAMPLES <= written - self.offloaded_at.load(Relaxed) {
+            self.offloaded_at.store(written, Relaxed);
+            chunk_files::offload(&self.chunk_files, &self.all_series(), chunk_files::FILE_BYTES)?;
+        }
+        self.chunk_files.remove_unused()
+    }
+
     /// The log.
     pub(crate) fn log(&self) -> &Log {
         &self.log
@@ -196,12 +222,12 @@ impl Head {
     }
 
     /// Closes the log's segment between two commits. Returns the last closed one: the head has all its samples.
-    pub(crate) fn cut_log(&self) -> Result<Option<u64>, Arc<disk::DiskError>> {
+    pub(crate) fn cut_log(&self) -> Result<Option<u64>, Arc<DiskError>> {
         self.log.cut(self)
     }
 
     /// If the log is read-only, tries to let it go on in a new segment.
-    pub(crate) fn heal_log(&self) -> Result<(), Arc<disk::DiskError>> {
+    pub(crate) fn heal_log(&self) -> Result<(), Arc<DiskError>> {
         self.log.heal(self)
     }
 

@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use super::exemplars::Exemplars;
 use super::families::Families;
 use super::series::{Admission, Series};
-use super::{Counts, Head, HeadIndex};
+use super::{ChunkFiles, Counts, Head, HeadIndex, OFFLOAD_SAMPLES, chunk_files};
 use crate::block::{Block, WalCover};
 use crate::options::Options;
 use crate::wal::{self, Describe, Record, Records, ReplayProgress, Replayed, SeriesRef, StartRecord, TombstoneRecord};
@@ -40,15 +40,16 @@ impl WalCovers {
 }
 
 impl Head {
-    /// Replays the log of the data directory `root`. `maxt` is the newest sample of all blocks.
+    /// Replays the log of the data directory `root`; sealed chunks go to `chunk_files`. `maxt` is the newest sample of all blocks.
     pub(crate) fn restore(
         root: &Dir,
+        chunk_files: ChunkFiles,
         options: Options,
         covers: &WalCovers,
         maxt: Timestamp,
         progress: &ReplayProgress,
     ) -> Result<(Head, Replayed), DiskError> {
-        let mut restored = Restored::new(maxt, Exemplars::new(options.exemplars_per_project_max));
+        let mut restored = Restored::new(chunk_files, maxt, Exemplars::new(options.exemplars_per_project_max));
         let mut apply = |segment, record| restored.apply(segment, record, covers);
         let (log, replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
         if restored.leaning {
@@ -62,6 +63,8 @@ impl Head {
             senders: DashMap::default(),
             families: RwLock::new(restored.families),
             exemplars: RwLock::new(restored.exemplars),
+            chunk_files: restored.chunk_files,
+            offloaded_at: AtomicU64::new(0),
             next_id: AtomicU64::new(restored.newest_id.saturating_add(1)),
             longest_hold_ns: AtomicU64::new(0),
             counts: Counts::new(restored.mint, restored.maxt),
@@ -95,6 +98,9 @@ struct Restored {
     index: HeadIndex,
     families: Families,
     exemplars: Exemplars,
+    chunk_files: ChunkFiles,
+    /// Samples added since sealed chunks were last looked at.
+    added: u64,
     by_id: HashMap<SeriesRef, Arc<Series>>,
     newest_id: u64,
     mint: Timestamp,
@@ -104,11 +110,13 @@ struct Restored {
 }
 
 impl Restored {
-    fn new(maxt: Timestamp, exemplars: Exemplars) -> Restored {
+    fn new(chunk_files: ChunkFiles, maxt: Timestamp, exemplars: Exemplars) -> Restored {
         Restored {
             index: HeadIndex::default(),
             families: Families::default(),
             exemplars,
+            chunk_files,
+            added: 0,
             by_id: HashMap::new(),
             newest_id: 0,
             mint: Timestamp::MAX,
@@ -161,6 +169,12 @@ impl Restored {
             Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
         }
         self.maxt = self.maxt.max(newest);
+        if OFFLOAD_SAMPLES <= self.added {
+            self.added = 0;
+            if let Err(e) = chunk_files::offload(&self.chunk_files, self.index.iter(), chunk_files::FILE_BYTES) {
+                tracing::warn!(error = %e, "sealed chunks stay in memory");
+            }
+        }
         newest
     }
 
@@ -176,6 +190,7 @@ impl Restored {
         }
         if matches!(series.add(t, value), Admission::InOrder | Admission::OutOfOrder) {
             self.mint = self.mint.min(t);
+            self.added += 1;
         }
     }
 
@@ -197,6 +212,7 @@ mod tests {
     use model::Sample;
 
     use super::*;
+    use crate::integrity::Findings;
     use crate::wal::SampleRecord;
 
     /// Three segments, each described in itself or only in the first one, with samples at 10, 20 and 30.
@@ -204,7 +220,8 @@ mod tests {
         let root = disk::Sim::new(1).root();
         let restore = || {
             let progress = ReplayProgress::default();
-            Head::restore(&root, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap()
+            let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+            Head::restore(&root, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap()
         };
         let (head, _) = restore();
         let log = head.log();

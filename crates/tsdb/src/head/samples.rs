@@ -1,12 +1,14 @@
 //! The samples of one series in the head: chunks in order, late ones beside them, and what may be added.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{BlockRange, SampleValue, StartRun, TimeRange, Timestamp};
 
-use super::snapshot::{HeadChunk, Snapshot};
+use super::chunk_files::MappedChunk;
+use super::snapshot::{Body, HeadChunk, Snapshot};
 use super::starts::Starts;
-use crate::chunk::{self, ChunkAppender, SAMPLES_PER_CHUNK};
+use crate::chunk::{self, ChunkAppender};
 use crate::options::BLOCK_MS;
 
 /// The samples of a series.
@@ -153,9 +155,25 @@ impl HeadSamples {
         }
     }
 
+    /// The sealed chunks in memory, those aside that are older than one in a file: files have them in order.
+    pub(super) fn sealed_in_memory(&self) -> &[HeadChunk] {
+        let mapped = self.sealed.iter().rposition(|chunk| matches!(chunk.body, Body::Mapped(_)));
+        &self.sealed[mapped.map_or(0, |idx| idx + 1)..]
+    }
+
+    /// Replaces the bytes of sealed chunks, if they are still there, by what a file has of them.
+    pub(super) fn map(&mut self, written: impl IntoIterator<Item = (Arc<[u8]>, MappedChunk)>) {
+        for (bytes, mapped) in written {
+            let is_it = |chunk: &&mut HeadChunk| matches!(&chunk.body, Body::Memory(own) if Arc::ptr_eq(own, &bytes));
+            if let Some(chunk) = self.sealed.iter_mut().find(is_it) {
+                chunk.body = Body::Mapped(mapped);
+            }
+        }
+    }
+
     /// The number of chunks and the bytes in them.
     pub(super) fn size(&self) -> (usize, usize) {
-        let sealed: usize = self.sealed.iter().map(|chunk| chunk.bytes.len()).sum();
+        let sealed: usize = self.sealed.iter().map(HeadChunk::len).sum();
         let open = self.open.as_ref().map_or(0, |open| open.chunk.bytes().len());
         let late = self.late().map_or(0, |late| late.len() * size_of::<(Timestamp, SampleValue)>());
         (self.sealed.len() + usize::from(self.open.is_some()), sealed + open + late)
@@ -182,9 +200,7 @@ impl HeadSamples {
     #[inline]
     fn push(&mut self, t: Timestamp, value: SampleValue) {
         let taken = match &mut self.open {
-            Some(open) if open.chunk.num_samples() < SAMPLES_PER_CHUNK && t < open.range_end => {
-                open.chunk.append(t, &value)
-            }
+            Some(open) if !open.chunk.is_full() && t < open.range_end => open.chunk.append(t, &value),
             _ => false,
         };
         if !taken {
@@ -216,7 +232,7 @@ impl HeadSamples {
         Placed::Late
     }
 
-    /// The sample at `t` among the chunks. Cost: decodes the one chunk that may have it.
+    /// The sample at `t` among the chunks; nothing if the one that may have it is damaged. Cost: decodes that one.
     fn in_chunks(&self, t: Timestamp) -> Option<SampleValue> {
         let at = TimeRange { mint: t, maxt: t };
         let found = match self.open.as_ref().filter(|open| open.range().contains(t)) {
@@ -226,7 +242,7 @@ impl HeadSamples {
                 self.sealed.get(idx).filter(|chunk| chunk.range.contains(t))?.samples(at)
             }
         };
-        found.expect("the head's own chunks decode").pop().map(|(_, value)| value)
+        found.ok()?.pop().map(|(_, value)| value)
     }
 
     /// Removes the samples inside `range` from the chunks; those that touch its ends are encoded again.
@@ -236,7 +252,11 @@ impl HeadSamples {
             if !chunk.range.overlaps(range) {
                 self.sealed.push(chunk);
             } else if !(range.contains(chunk.range.mint) && range.contains(chunk.range.maxt)) {
-                let samples = chunk.samples(TimeRange::ALL).expect("the head's own chunks decode");
+                // A damaged chunk stays whole: it is not served, and the next start reads the log in its place.
+                let Ok(samples) = chunk.samples(TimeRange::ALL) else {
+                    self.sealed.push(chunk);
+                    continue;
+                };
                 let rest = samples.into_iter().filter(|(t, _)| !range.contains(*t));
                 self.sealed.extend(chunk::encode(rest).into_iter().map(HeadChunk::from));
             }
@@ -273,7 +293,7 @@ impl OpenChunk {
     }
 
     fn to_chunk(&self) -> HeadChunk {
-        HeadChunk { range: self.range(), encoding: self.chunk.encoding(), bytes: self.chunk.bytes().into() }
+        HeadChunk::new(self.range(), self.chunk.encoding(), self.chunk.bytes())
     }
 }
 

@@ -1,13 +1,15 @@
 //! One series of the head: who it is, where the log describes it, and the lock around its samples.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use model::{Labels, SampleValue, StartRun, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
+use super::chunk_files::MappedChunk;
 use super::samples::{HeadSamples, Placed};
-use super::snapshot::Snapshot;
+use super::snapshot::{HeadChunk, Snapshot};
 use crate::wal::SeriesRef;
 
 /// A series that has, or soon will have, samples in the head.
@@ -135,6 +137,16 @@ impl Series {
     /// Notes the starts of the block ranges before `before` that the series has samples in.
     pub(crate) fn block_starts(&self, before: Timestamp, into: &mut BTreeSet<Timestamp>) {
         self.samples.lock().samples.block_starts(before, into);
+    }
+
+    /// The sealed chunks that may go into a head chunk file.
+    pub(super) fn sealed_in_memory(&self) -> Vec<HeadChunk> {
+        self.samples.lock().samples.sealed_in_memory().to_vec()
+    }
+
+    /// Replaces sealed chunks in memory by what a file has of them.
+    pub(super) fn map_chunks(&self, written: impl IntoIterator<Item = (Arc<[u8]>, MappedChunk)>) {
+        self.samples.lock().samples.map(written);
     }
 
     /// Whether the series was removed from the head.

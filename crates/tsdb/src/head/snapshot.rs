@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::{Columns, SampleValue, StartRun, TimeRange, Timestamp};
 
+use super::chunk_files::MappedChunk;
 use crate::chunk::{self, ChunkError, EncodedChunk, Encoding};
 
 /// An encoded chunk that no longer changes.
@@ -11,25 +12,55 @@ use crate::chunk::{self, ChunkError, EncodedChunk, Encoding};
 pub(crate) struct HeadChunk {
     pub(crate) range: TimeRange,
     pub(crate) encoding: Encoding,
-    pub(crate) bytes: Arc<[u8]>,
+    pub(super) body: Body,
+}
+
+/// Where the bytes of a chunk are.
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    Memory(Arc<[u8]>),
+    Mapped(MappedChunk),
 }
 
 impl HeadChunk {
+    /// A chunk in memory.
+    pub(super) fn new(range: TimeRange, encoding: Encoding, bytes: &[u8]) -> HeadChunk {
+        HeadChunk { range, encoding, body: Body::Memory(bytes.into()) }
+    }
+
+    /// The encoded samples.
+    ///
+    /// Errors: damage in a head chunk file, which is noted as a finding.
+    pub(crate) fn bytes(&self) -> Result<&[u8], ChunkError> {
+        match &self.body {
+            Body::Memory(bytes) => Ok(bytes),
+            Body::Mapped(mapped) => mapped.bytes(self.range),
+        }
+    }
+
+    /// The number of encoded bytes.
+    pub(crate) fn len(&self) -> usize {
+        match &self.body {
+            Body::Memory(bytes) => bytes.len(),
+            Body::Mapped(mapped) => mapped.len(),
+        }
+    }
+
     /// Appends the samples inside `range` to `into`, which is as before if the bytes are damaged.
     pub(crate) fn decode(&self, range: TimeRange, into: &mut Columns) -> Result<(), ChunkError> {
-        chunk::decode(self.encoding, &self.bytes, range, into)
+        chunk::decode(self.encoding, self.bytes()?, range, into)
     }
 
     /// The samples inside `range`, each of its kind.
     pub(crate) fn samples(&self, range: TimeRange) -> Result<Vec<(Timestamp, SampleValue)>, ChunkError> {
-        chunk::samples(self.encoding, &self.bytes, range)
+        chunk::samples(self.encoding, self.bytes()?, range)
     }
 }
 
 impl From<EncodedChunk> for HeadChunk {
     fn from(chunk: EncodedChunk) -> HeadChunk {
         let range = TimeRange { mint: chunk.mint, maxt: chunk.maxt };
-        HeadChunk { range, encoding: chunk.encoding, bytes: chunk.bytes.into() }
+        HeadChunk { range, encoding: chunk.encoding, body: Body::Memory(chunk.bytes.into()) }
     }
 }
 

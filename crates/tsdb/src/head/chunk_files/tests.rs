@@ -1,0 +1,191 @@
+//! Files of chunks alone, and under a whole store: moved out, read back, damaged, rebuilt from the log.
+
+use model::{Budget, Columns, Labels, Queryable, Sample, Scope, Timestamp};
+
+use super::*;
+use crate::head::SeriesKey;
+use crate::{Db, Options};
+
+fn sealed(series: u64, len: usize) -> Sealed {
+    let range = TimeRange { mint: 10, maxt: 20 };
+    Sealed {
+        series: SeriesRef(series),
+        range,
+        encoding: Encoding::Xor,
+        bytes: vec![u8::try_from(series % 251).unwrap(); len].into(),
+    }
+}
+
+fn names(dir: &Dir) -> Vec<String> {
+    dir.list().unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// Flips a bit in place, as a bad disk would: a map sees it.
+fn flip(path: &std::path::Path, at: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+#[test]
+fn chunks_come_back_and_files_go_from_the_front_when_unused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let files = ChunkFiles::open(dir.clone(), Findings::default()).unwrap();
+    let given: Vec<_> = (1..=300).map(|i| sealed(i, usize::try_from(i).unwrap())).collect();
+    let first = files.write(&given).unwrap();
+    for (mapped, sealed) in first.iter().zip(&given) {
+        assert_eq!(mapped.bytes(TimeRange::ALL).unwrap(), &*sealed.bytes);
+        assert_eq!(mapped.len(), sealed.bytes.len());
+    }
+    let second = files.write(&given[..1]).unwrap();
+    let third = files.write(&given[..1]).unwrap();
+    assert_eq!(names(&dir), ["000001", "000002", "000003"]);
+    drop(second);
+    files.remove_unused().unwrap();
+    assert_eq!(names(&dir), ["000001", "000002", "000003"]);
+    drop(first);
+    files.remove_unused().unwrap();
+    assert_eq!(names(&dir), ["000003"]);
+    drop(third);
+    files.remove_unused().unwrap();
+    let _fourth = files.write(&given[..1]).unwrap();
+    assert_eq!(names(&dir), ["000004"]);
+}
+
+#[test]
+fn files_of_an_earlier_run_are_removed_and_others_left_alone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    for name in ["000007", "000008", "000009.tmp", "notes.txt"] {
+        dir.replace(name, b"x").unwrap();
+    }
+    let files = ChunkFiles::open(dir.clone(), Findings::default()).unwrap();
+    files.write(&[sealed(1, 20)]).unwrap();
+    assert_eq!(names(&dir), ["000001", "notes.txt"]);
+}
+
+/// Worked out by hand from the format's description, the checksums aside.
+#[test]
+fn bytes_are_those_of_the_format() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let chunk = Sealed { range: TimeRange { mint: -1, maxt: 256 }, ..sealed(7, 3) };
+    ChunkFiles::open(dir.clone(), Findings::default()).unwrap().write(&[chunk]).unwrap();
+    let bytes = dir.read("000001").unwrap();
+    let header = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
+    let (series, mint, maxt) = ([0, 0, 0, 0, 0, 0, 0, 7], [0xff; 8], [0, 0, 0, 0, 0, 0, 1, 0]);
+    let body = [&series[..], &mint, &maxt, &[1, 3, 7, 7, 7]].concat();
+    let crc = crc32c::crc32c(&body).to_be_bytes();
+    assert_eq!(bytes, [&header[..], &body, &crc].concat());
+}
+
+#[test]
+fn a_damaged_chunk_is_refused_and_told_and_the_others_are_served() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let findings = Findings::default();
+    let files = ChunkFiles::open(dir, findings.clone()).unwrap();
+    let mapped = files.write(&[sealed(1, 40), sealed(2, 40)]).unwrap();
+    flip(&tmp.path().join("000001"), 60);
+    assert!(!files.is_damaged());
+    let range = TimeRange { mint: 10, maxt: 20 };
+    assert!(mapped[0].bytes(range).is_err() && mapped[0].bytes(range).is_err());
+    assert!(mapped[1].bytes(range).is_ok() && files.is_damaged());
+    let found = findings.all();
+    assert_eq!((found.len(), &*found[0].file), (1, "chunks_head/000001"));
+    assert!(found[0].touches(range) && found[0].warning().starts_with("chunks_head is damaged"));
+}
+
+/// 2026-01-01, a block boundary.
+const START: Timestamp = 1_767_225_600_000;
+
+fn open(path: &std::path::Path) -> Db {
+    Db::open(Dir::open(path).unwrap(), Options::default()).unwrap()
+}
+
+fn append(db: &Db, series: u128, samples: impl Iterator<Item = (Timestamp, f64)>) -> crate::AppendReport {
+    let mut appender = db.appender();
+    let labels = Labels::from_pairs([("__name__", "m"), ("i", series.to_string().as_str())]);
+    let handle = appender.series(SeriesKey(series), &labels);
+    samples.for_each(|(t, v)| appender.sample(&handle, Sample { t, v }));
+    appender.commit(START + 3_600_000).unwrap()
+}
+
+/// The number of samples of each series, and the warnings.
+fn read(db: &Db) -> (Vec<usize>, Vec<String>) {
+    let budget = Budget::unlimited();
+    let selected = db.querier(Scope::All).select(&[], TimeRange::ALL, &budget).unwrap();
+    let mut columns = Columns::default();
+    let lens = (0..selected.series.len()).map(|idx| {
+        selected.series.read(idx, &mut columns, &budget).unwrap();
+        assert!(columns.timestamps.is_sorted());
+        columns.len()
+    });
+    (lens.collect(), budget.warnings())
+}
+
+/// A store of three series, 1000 samples each, whose 24 sealed chunks are in files.
+fn offloaded(path: &std::path::Path) -> Db {
+    let db = open(path);
+    for series in 0..3 {
+        append(&db, series, (0..1000).map(|i| (START + i * 1000, i as f64 / 3.0)));
+    }
+    offload(db.head().chunk_files(), &db.head().all_series(), 5000).unwrap();
+    let in_memory: usize = db.head().all_series().iter().map(|series| series.sealed_in_memory().len()).sum();
+    assert_eq!(in_memory, 0);
+    db
+}
+
+#[test]
+fn a_store_reads_adds_and_flushes_what_is_in_files() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = offloaded(tmp.path());
+    let size = db.head().size();
+    assert_eq!((read(&db), size.0), ((vec![1000; 3], vec![]), 27));
+    let late = append(&db, 1, [(START + 5000, 5.0 / 3.0), (START + 6000, 7.0), (START + 6500, 1.0)].into_iter());
+    assert_eq!((late.written.floats, late.duplicates.floats, db.head().out_of_order()), (1, 1, 1));
+    assert_eq!(read(&db).0, [1000, 1001, 1000]);
+    assert!(!names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()).is_empty());
+    db.flush().unwrap();
+    db.maintain(START).unwrap();
+    assert_eq!(names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()), [""; 0]);
+    assert_eq!(read(&db).0, [1000, 1001, 1000]);
+    drop(db);
+    assert_eq!(read(&open(tmp.path())).0, [1000, 1001, 1000]);
+}
+
+#[test]
+fn a_start_takes_nothing_from_files_and_all_from_the_log() {
+    let tmp = tempfile::tempdir().unwrap();
+    drop(offloaded(tmp.path()));
+    let db = open(tmp.path());
+    assert_eq!(names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()), [""; 0]);
+    assert_eq!(read(&db), (vec![1000; 3], vec![]));
+}
+
+/// What a damaged chunk had is missing and told; a flush in between must not make the log forget it.
+#[test]
+fn a_damaged_chunk_comes_back_with_the_next_start_even_after_a_flush() {
+    for flushed in [false, true] {
+        let tmp = tempfile::tempdir().unwrap();
+        let db = offloaded(tmp.path());
+        flip(&tmp.path().join(CHUNKS_HEAD_DIR).join("000001"), 60);
+        for _ in 0..2 {
+            let (lens, warnings) = read(&db);
+            assert_eq!((lens.iter().sum::<usize>(), warnings.len()), (3000 - 120, 1), "{warnings:?}");
+        }
+        assert_eq!(db.integrity().len(), 1);
+        if flushed {
+            db.flush().unwrap();
+            append(&db, 0, [(START + 2_000_000, 1.0)].into_iter());
+            db.flush().unwrap();
+            assert_eq!(read(&db).0.iter().sum::<usize>(), 3001 - 120);
+        }
+        drop(db);
+        let db = open(tmp.path());
+        assert_eq!(read(&db), (vec![1000 + usize::from(flushed), 1000, 1000], vec![]));
+    }
+}
