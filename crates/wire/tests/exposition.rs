@@ -1,7 +1,5 @@
 //! What the text readers accept, refuse and keep, and that what the encoder writes reads back.
 
-#![expect(clippy::unwrap_used, reason = "a text that cannot be read fails the test")]
-
 use model::{Exemplar, Labels, LabelsBuilder, Metadata, MetricKind, Sample};
 use wire::exposition::ExpositionFormat::{self, OpenMetrics, Prometheus};
 use wire::exposition::{Entry, ExpositionReader, encode_series, push_eof, push_family, push_sample};
