@@ -4,17 +4,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::error::ApiError;
-use crate::params::Params;
 use crate::reply;
-
-/// `/api/v1/query_exemplars`: none are stored yet.
-///
-/// Grafana asks once with times in milliseconds and turns exemplars off for good if that is an error.
-pub(crate) async fn exemplars(params: Params) -> Result<Response, ApiError> {
-    params.range()?;
-    promql::Query::parse(params.query(), &promql::TextLimits::default())?;
-    reply::small(&json!([]))
-}
 
 /// `/api/v1/rules`: there are no rules.
 pub(crate) async fn rules() -> Result<Response, ApiError> {

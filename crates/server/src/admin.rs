@@ -1,14 +1,59 @@
-//! `/api/v1/admin/*`: what an operator has done to the store.
+//! `/api/v1/admin/tsdb/*`: changes to the store itself, one at a time.
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+use tsdb::{Db, TsdbError};
 
+use crate::auth::Granted;
 use crate::error::ApiError;
+use crate::params::{Params, invalid};
+use crate::reply;
 use crate::state::App;
 
-/// `POST /api/v1/admin/tsdb/flush`: writes everything in the head to blocks, and answers when they are on disk.
+/// `flush`: writes everything in the head to blocks, and answers when they are on disk.
 pub(crate) async fn flush(State(app): State<App>) -> Result<StatusCode, ApiError> {
-    let flushed = tokio::task::spawn_blocking(move || app.store().flush()).await;
-    flushed.map_err(|panic| ApiError::internal(format!("flush ended by a bug: {panic}")))??;
+    alone(&app, Db::flush).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `delete_series`: deletes what `match[]` selects of the caller's series between `start` and `end`, durably.
+pub(crate) async fn delete_series(
+    State(app): State<App>,
+    Granted(grant): Granted,
+    params: Params,
+) -> Result<StatusCode, ApiError> {
+    let (scope, sets, range) = (grant.delete_scope()?, params.selectors()?, params.range()?);
+    if sets.is_empty() {
+        return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
+    }
+    let deleted = alone(&app, move |db| db.delete(&scope, &sets, range)).await?;
+    tracing::info!(series = deleted.series, blocks = deleted.blocks, key = ?grant.key_id(), "series deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `snapshot`: links all blocks, and those that the head is written to unless told, into a directory of their own.
+pub(crate) async fn snapshot(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
+    let skip_head = match params.get("skip_head") {
+        None => false,
+        Some(text) => text.parse().map_err(|_| invalid("skip_head", format!("{text:?} is not true or false")))?,
+    };
+    let name = alone(&app, move |db| db.snapshot(!skip_head)).await?;
+    reply::small(&json!({"name": name}))
+}
+
+/// Runs `work` on a blocking thread when no other work of this kind runs; it goes on though its client may leave.
+async fn alone<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&Db) -> Result<T, TsdbError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let db = app.store().db()?;
+    let turn = app.admin_turn().await;
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = work(&db);
+        drop((db, turn));
+        done
+    });
+    Ok(worked.await.map_err(|panic| ApiError::internal(format!("administration ended by a bug: {panic}")))??)
 }

@@ -56,6 +56,8 @@ pub(crate) enum ApiError {
     BodyTimeout(Duration),
     /// 413: the body is too large.
     TooLarge(String),
+    /// 429: the project has as much of something as it may have.
+    Limited(String),
     /// 415: the body is of a kind this server does not read.
     Unsupported(String),
     /// 422: a well-formed query that cannot be answered.
@@ -72,6 +74,8 @@ pub(crate) enum ApiError {
 
 /// Seconds after which a refused client should come back; remote-write senders add their own backoff.
 const RETRY_AFTER_S: &str = "1";
+/// Seconds after which room may have come where a project has as much as it may have: series leave by the hour.
+const LIMIT_RETRY_AFTER_S: &str = "60";
 /// What nginx answers a client that left; only logs and metrics ever see it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
@@ -96,6 +100,7 @@ impl ApiError {
             ApiError::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Execution(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::Canceled => client_closed_request(),
             ApiError::Timeout | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -112,6 +117,7 @@ impl ApiError {
             ApiError::Unauthorized => "unauthorized",
             ApiError::Forbidden(_) => "forbidden",
             ApiError::NotFound(_) => "not_found",
+            ApiError::Limited(_) => "too_many_requests",
             ApiError::Execution(_) => "execution",
             ApiError::Canceled => "canceled",
             ApiError::Timeout => "timeout",
@@ -127,6 +133,7 @@ impl ApiError {
             | ApiError::NotFound(what)
             | ApiError::TooLarge(what)
             | ApiError::Unsupported(what)
+            | ApiError::Limited(what)
             | ApiError::Execution(what)
             | ApiError::Unavailable(what) => what.clone(),
             ApiError::Unauthorized => {
@@ -154,6 +161,9 @@ impl ApiError {
             }
             ApiError::Unavailable(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            }
+            ApiError::Limited(_) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(LIMIT_RETRY_AFTER_S));
             }
             // The rest of the body is still on its way: the connection cannot be used again.
             ApiError::BodyTimeout(_) | ApiError::TooLarge(_) => {
@@ -240,6 +250,22 @@ impl From<AppendError> for ApiError {
     fn from(error: AppendError) -> ApiError {
         tracing::error!("write refused: {error}");
         ApiError::Unavailable("the store cannot write now".to_owned())
+    }
+}
+
+impl From<TsdbError> for ApiError {
+    /// A full disk passes; anything else is a failure of ours.
+    fn from(error: TsdbError) -> ApiError {
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            let system = error.downcast_ref::<io::Error>();
+            if system.is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+                tracing::error!("{error}");
+                return ApiError::Unavailable("the disk is full".to_owned());
+            }
+            cause = error.source();
+        }
+        ApiError::internal(error)
     }
 }
 

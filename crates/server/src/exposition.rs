@@ -28,6 +28,8 @@ pub(crate) async fn show(State(app): State<App>) -> Result<Response, ApiError> {
     ingest(&mut text, &app);
     if app.store().is_ready() {
         store(&mut text, &app.store().stats()?);
+        let findings = app.store().db()?.integrity().len();
+        text.gauge("promenade_integrity_findings", "Damages found since the start.", findings);
     }
     process(&mut text, &app);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text.0).into_response())
@@ -96,19 +98,19 @@ fn pools(text: &mut Text, app: &App) {
 
 fn ingest(text: &mut Text, app: &App) {
     let ingest = &app.metrics().ingest;
-    text.counter("promenade_ingest_samples_total", "Samples stored.", ingest.samples.load(Relaxed));
-    text.counter(
-        "promenade_ingest_duplicate_samples_total",
-        "Samples received again with the same value.",
-        ingest.duplicates.load(Relaxed),
-    );
-    text.counter(
-        "promenade_ingest_exemplars_ignored_total",
-        "Exemplars received; they are not stored yet.",
-        ingest.exemplars.load(Relaxed),
-    );
+    let (new, again) = (&ingest.written, &ingest.duplicates);
+    for (name, help, counter) in [
+        ("promenade_ingest_samples_total", "Float samples stored.", &new.floats),
+        ("promenade_ingest_histograms_total", "Native histogram samples stored.", &new.histograms),
+        ("promenade_ingest_exemplars_total", "Exemplars stored.", &new.exemplars),
+        ("promenade_ingest_duplicate_samples_total", "Float samples received again.", &again.floats),
+        ("promenade_ingest_duplicate_histograms_total", "Native histograms received again.", &again.histograms),
+        ("promenade_ingest_duplicate_exemplars_total", "Exemplars received again.", &again.exemplars),
+    ] {
+        text.counter(name, help, counter.load(Relaxed));
+    }
     let name = "promenade_ingest_refused_samples_total";
-    text.family(name, "counter", "Samples refused by reason.");
+    text.family(name, "counter", "Samples and exemplars refused by reason.");
     for (reason, n) in ingest.refused.lock().iter() {
         text.sample(name, &format!("reason=\"{reason}\""), n);
     }

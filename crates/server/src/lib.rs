@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod cors;
 mod error;
+mod exemplars;
 mod exposition;
 mod labels;
 mod listener;

@@ -11,7 +11,7 @@ use axum::response::Response;
 use hdrhistogram::Histogram;
 use model::Timestamp;
 use parking_lot::Mutex;
-use tsdb::AppendReport;
+use tsdb::{AppendReport, Kinds};
 
 use crate::error::client_closed_request;
 use crate::state::App;
@@ -147,22 +147,35 @@ impl RouteMetrics {
 /// What writes brought.
 #[derive(Default)]
 pub(crate) struct IngestMetrics {
-    /// Samples stored.
-    pub(crate) samples: AtomicU64,
-    /// Samples that were there already.
-    pub(crate) duplicates: AtomicU64,
-    /// Exemplars taken notice of and not stored.
-    pub(crate) exemplars: AtomicU64,
-    /// Samples refused, by reason; the reasons are a fixed few.
+    /// What was stored.
+    pub(crate) written: KindCounters,
+    /// What was there already.
+    pub(crate) duplicates: KindCounters,
+    /// What was refused, by reason; the reasons are a fixed few.
     pub(crate) refused: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// Counters of samples and exemplars.
+#[derive(Default)]
+pub(crate) struct KindCounters {
+    pub(crate) floats: AtomicU64,
+    pub(crate) histograms: AtomicU64,
+    pub(crate) exemplars: AtomicU64,
+}
+
+impl KindCounters {
+    fn add(&self, kinds: Kinds) {
+        self.floats.fetch_add(kinds.floats, Relaxed);
+        self.histograms.fetch_add(kinds.histograms, Relaxed);
+        self.exemplars.fetch_add(kinds.exemplars, Relaxed);
+    }
 }
 
 impl IngestMetrics {
     /// Counts one write.
-    pub(crate) fn count(&self, report: &AppendReport, refusals: &Refusals, exemplars: usize) {
-        self.samples.fetch_add(report.written.samples(), Relaxed);
-        self.duplicates.fetch_add(report.duplicates.samples(), Relaxed);
-        self.exemplars.fetch_add(exemplars as u64, Relaxed);
+    pub(crate) fn count(&self, report: &AppendReport, refusals: &Refusals) {
+        self.written.add(report.written);
+        self.duplicates.add(report.duplicates);
         if !refusals.is_empty() {
             let mut refused = self.refused.lock();
             for (reason, n) in refusals.counts() {

@@ -34,7 +34,7 @@ impl FromRequest<App> for Params {
     async fn from_request(request: Request, app: &App) -> Result<Params, ApiError> {
         let (head, body) = request.into_parts();
         let mut params = Params::default();
-        if head.method == Method::POST {
+        if matches!(head.method, Method::POST | Method::PUT) {
             let limits = &app.config().limits;
             let bytes = body::read(body, &head.headers, limits.form_bytes_max, limits.body_timeout).await?;
             params.extend(&bytes)?;

@@ -13,7 +13,7 @@ use tower_http::compression::predicate::SizeAbove;
 use crate::auth::{Need, authorize};
 use crate::metrics::observe;
 use crate::state::App;
-use crate::{absent, admin, cors, exposition, labels, metadata, pages, paths, query, series, status, write};
+use crate::{absent, admin, cors, exemplars, exposition, labels, metadata, pages, paths, query, series, status, write};
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
 pub(crate) const PROJECT_BASE: &str = "/v1alpha5/projects/{project_id}/metrics/timeseries";
@@ -49,7 +49,7 @@ const POST_PUT: &[&str] = &["POST", "PUT"];
 const READ: &[&str] = &["GET", "POST"];
 
 fn table() -> Vec<Entry> {
-    use Action::{Admin, Read, Write};
+    use Action::{Admin, Delete, Read, Write};
     use Need::{Nothing, Operator, Token};
     vec![
         entry(GET, "/", Nothing, pages::root),
@@ -61,7 +61,7 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/query", Token(Read), query::instant),
         entry(READ, "/api/v1/query_range", Token(Read), query::range),
         entry(READ, "/api/v1/query-range", Token(Read), query::range),
-        entry(READ, "/api/v1/query_exemplars", Token(Read), absent::exemplars),
+        entry(READ, "/api/v1/query_exemplars", Token(Read), exemplars::list),
         entry(READ, "/api/v1/labels", Token(Read), labels::names),
         entry(READ, "/api/v1/label/{name}/values", Token(Read), labels::values),
         entry(READ, "/api/v1/series", Token(Read), series::list),
@@ -71,7 +71,10 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
         entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
         entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),
+        entry(READ, "/api/v1/status/integrity", Operator(Read), status::integrity),
         entry(POST_PUT, "/api/v1/admin/tsdb/flush", Operator(Admin), admin::flush),
+        entry(POST_PUT, "/api/v1/admin/tsdb/delete_series", Token(Delete), admin::delete_series),
+        entry(POST_PUT, "/api/v1/admin/tsdb/snapshot", Operator(Admin), admin::snapshot),
     ]
 }
 

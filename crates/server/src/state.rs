@@ -5,6 +5,7 @@ use std::sync::Arc;
 use control::Authority;
 use model::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ struct Parts {
     metrics: Metrics,
     queries: QueryPool,
     writes: WritePool,
+    /// Held by the one request that changes the store itself.
+    admin: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
@@ -37,6 +40,7 @@ impl App {
             metrics: Metrics::new(),
             queries: QueryPool::new(&config.limits),
             writes: WritePool::new(&config.limits),
+            admin: Arc::default(),
             authority,
             looked_again: Mutex::new(Timestamp::MIN),
             config,
@@ -82,6 +86,11 @@ impl App {
     /// Where queries run.
     pub(crate) fn queries(&self) -> &QueryPool {
         &self.0.queries
+    }
+
+    /// Waits until no other request changes the store itself, and keeps others waiting while the turn is held.
+    pub(crate) async fn admin_turn(&self) -> OwnedMutexGuard<()> {
+        self.0.admin.clone().lock_owned().await
     }
 
     /// Where writes run.

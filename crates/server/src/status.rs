@@ -2,7 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use model::Timestamp;
+use serde::Serialize;
 use serde_json::json;
+use tsdb::Finding;
 
 use crate::error::ApiError;
 use crate::reply;
@@ -38,7 +41,7 @@ pub(crate) async fn runtimeinfo(State(app): State<App>) -> Result<Response, ApiE
         "hostname": "",
         "reloadConfigSuccess": true,
         "lastConfigTime": rfc_3339(app.metrics().started),
-        "corruptionCount": app.store().damages()?.len(),
+        "corruptionCount": app.store().db()?.integrity().len(),
         "storageRetention": retention,
     });
     reply::small(&data)
@@ -63,6 +66,35 @@ pub(crate) async fn tsdb(State(app): State<App>) -> Result<Response, ApiError> {
     reply::small(&data)
 }
 
-fn rfc_3339(ms: model::Timestamp) -> String {
+/// One damage as operators see it; what is not known is left out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Damage {
+    file: String,
+    what: String,
+    lost: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<String>,
+}
+
+impl From<Finding> for Damage {
+    fn from(finding: Finding) -> Damage {
+        let (min_time, max_time) = (finding.range.map(|range| range.mint), finding.range.map(|range| range.maxt));
+        let Finding { file, what, lost, quarantined, .. } = finding;
+        Damage { file, what, lost, min_time, max_time, quarantined }
+    }
+}
+
+/// `/api/v1/status/integrity`: what was found damaged since the start, and what it cost.
+pub(crate) async fn integrity(State(app): State<App>) -> Result<Response, ApiError> {
+    let findings: Vec<Damage> = app.store().db()?.integrity().into_iter().map(Damage::from).collect();
+    reply::small(&json!({"findings": findings}))
+}
+
+fn rfc_3339(ms: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

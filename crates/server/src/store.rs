@@ -43,6 +43,10 @@ impl Store {
             retention_ms: config.retention.map(milliseconds),
             out_of_order_window_ms: milliseconds(config.out_of_order_window),
             future_ms: milliseconds(config.limits.future_max),
+            retention_bytes: config.retention_bytes,
+            block_ms_max: config.block_max.map(milliseconds),
+            series_per_project_max: config.limits.series_per_project_max,
+            exemplars_per_project_max: config.limits.exemplars_per_project_max,
             ..Options::default()
         };
         let db = Db::open(disk::Dir::open(&config.data_dir)?, options)?;
@@ -70,19 +74,9 @@ impl Store {
         Ok(self.db()?.stats())
     }
 
-    /// What was found damaged when the store was opened.
-    pub(crate) fn damages(&self) -> Result<Vec<String>, ApiError> {
-        Ok(self.db()?.damages())
-    }
-
     /// Does the work that is due; blocking.
     pub(crate) fn maintain(&self, now: Timestamp) -> Result<(), TsdbError> {
         self.db.load_full().map_or(Ok(()), |db| db.maintain(now))
-    }
-
-    /// Moves everything from the head into blocks; blocking.
-    pub(crate) fn flush(&self) -> Result<(), ApiError> {
-        self.db()?.flush().map_err(ApiError::internal)
     }
 
     /// Closes the database, waiting up to `patience` for those who still use it; blocking.
@@ -100,7 +94,8 @@ impl Store {
         tracing::warn!("the store is still in use and is left to be replayed at the next start");
     }
 
-    fn db(&self) -> Result<Arc<Db>, ApiError> {
+    /// The whole database, for operators' requests.
+    pub(crate) fn db(&self) -> Result<Arc<Db>, ApiError> {
         self.db.load_full().ok_or_else(|| ApiError::Unavailable("the server is replaying its log".to_owned()))
     }
 }

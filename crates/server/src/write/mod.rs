@@ -1,25 +1,24 @@
-//! `POST /api/v1/write`: remote write 1.0 from a body to durable samples and one honest answer.
+//! `POST /api/v1/write`: remote write 1.0 and 2.0 from a body to durable samples and one honest answer.
 
+mod answer;
+mod append;
 mod refusals;
 mod stamp;
 
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
 use bytes::Bytes;
 use control::Grant;
-use model::{Budget, LabelsBuilder, Pool, ProjectId, Stop};
+use model::{Budget, Pool, Stop};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tsdb::{Appender, SeriesKey};
-use wire::remote_write::{BodyLimits, LabelLimits, TimeSeries, WriteMessage, WriteRequest, decompress};
+use wire::remote_write::{BodyLimits, LabelLimits, WriteMessage, WriteRequest, decompress};
 use wire::remote_write::{check_content_encoding, write_message};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::auth::Granted;
 use crate::body;
@@ -27,6 +26,8 @@ use crate::config::Limits;
 use crate::error::ApiError;
 use crate::state::App;
 use crate::store::Writer;
+use answer::{Stored, answer};
+use append::append;
 pub(crate) use refusals::Refusals;
 
 /// Buffers kept for decompression, and the largest one worth keeping.
@@ -86,21 +87,24 @@ fn body_limits(limits: &Limits) -> BodyLimits {
     BodyLimits { decompressed_bytes_max: limits.write_bytes_max, labels, ..BodyLimits::default() }
 }
 
-/// Handles a write. Its errors are text: senders log the first bytes of the answer as they are.
+/// Handles a write.
 pub(crate) async fn write(State(app): State<App>, Granted(grant): Granted, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let stored = match Admitted::new(&app, &grant, &head.headers) {
-        Ok(admitted) => admitted.store(&app, &head.headers, body).await,
+    let message = match announced(&head.headers) {
+        Ok(message) => message,
+        Err(refusal) => {
+            body::discard(body).await;
+            return refusal.into_text();
+        }
+    };
+    let outcome = match Admitted::new(&app, &grant, &head.headers) {
+        Ok(admitted) => admitted.store(&app, message, &head.headers, body).await,
         Err(refusal) => {
             body::discard(body).await;
             Err(refusal)
         }
     };
-    match stored {
-        Ok(refusals) if refusals.is_empty() => StatusCode::NO_CONTENT.into_response(),
-        Ok(refusals) => ApiError::BadData(refusals.to_string()).into_text(),
-        Err(error) => error.into_text(),
-    }
+    answer(message, outcome)
 }
 
 /// A write whose head is acceptable and whose body there is room for.
@@ -112,7 +116,6 @@ struct Admitted {
 impl Admitted {
     /// Decides before the body is read: a sender keeps what is refused here and comes back.
     fn new(app: &App, grant: &Grant, headers: &HeaderMap) -> Result<Admitted, ApiError> {
-        check_media(headers)?;
         let writer = app.store().writer(grant)?;
         let account = app.writes().account();
         let most = app.config().limits.write_bytes_max;
@@ -122,28 +125,32 @@ impl Admitted {
     }
 
     /// Reads the body and stores it on a blocking thread.
-    async fn store(self, app: &App, headers: &HeaderMap, body: Body) -> Result<Refusals, ApiError> {
+    async fn store(
+        self,
+        app: &App,
+        message: WriteMessage,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Stored, ApiError> {
         let limits = &app.config().limits;
         let body = body::read(body, headers, limits.write_bytes_max, limits.body_timeout).await?;
         let turn = app.writes().turns.clone().acquire_owned().await.map_err(ApiError::internal)?;
         let app = app.clone();
         let stored = tokio::task::spawn_blocking(move || {
-            let refusals = store(&app, &self.writer, &body, &self.account);
+            let outcome = store(&app, message, &self.writer, &body, &self.account);
             drop(turn);
-            refusals
+            outcome
         });
         stored.await.map_err(|panic| ApiError::internal(format!("write ended by a bug: {panic}")))?
     }
 }
 
-fn check_media(headers: &HeaderMap) -> Result<(), ApiError> {
+/// The message that the headers announce.
+fn announced(headers: &HeaderMap) -> Result<WriteMessage, ApiError> {
     // A header that is not text is one that nobody supports.
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     check_content_encoding(text(header::CONTENT_ENCODING))?;
-    match write_message(text(header::CONTENT_TYPE))? {
-        WriteMessage::V1 => Ok(()),
-        message @ WriteMessage::V2 => Err(ApiError::Unsupported(format!("{} is not yet supported", message.as_str()))),
-    }
+    Ok(write_message(text(header::CONTENT_TYPE))?)
 }
 
 /// Takes `bytes` from the pool of all writes.
@@ -152,70 +159,23 @@ fn charge(account: &Budget, bytes: usize) -> Result<(), ApiError> {
 }
 
 /// Reads the message and stores it; blocking, until it is on disk.
-fn store(app: &App, writer: &Writer, body: &Bytes, account: &Budget) -> Result<Refusals, ApiError> {
+fn store(
+    app: &App,
+    message: WriteMessage,
+    writer: &Writer,
+    body: &Bytes,
+    account: &Budget,
+) -> Result<Stored, ApiError> {
     let pool = app.writes();
-    let mut message = pool.take_buffer();
-    let stored = decompress(body, &pool.limits, &mut message).map_err(ApiError::from).and_then(|()| {
-        charge(account, message.len())?;
-        let request = WriteRequest::parse(&message, &pool.limits)?;
+    let mut bytes = pool.take_buffer();
+    let stored = decompress(body, &pool.limits, &mut bytes).map_err(ApiError::from).and_then(|()| {
+        charge(account, bytes.len())?;
+        let request = match message {
+            WriteMessage::V1 => WriteRequest::parse(&bytes, &pool.limits)?,
+            WriteMessage::V2 => WriteRequest::parse_v2(&bytes, &pool.limits)?,
+        };
         append(app, writer, &request)
     });
-    pool.give_buffer(message);
+    pool.give_buffer(bytes);
     stored
-}
-
-fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> Result<Refusals, ApiError> {
-    let mut refusals = Refusals::new(request.n_samples() + request.n_histograms());
-    let mut appender = writer.appender();
-    let (mut labels, mut raw_labels) = (LabelsBuilder::default(), Vec::new());
-    let seed = app.writes().seeds.hash_one(writer.project().map(ProjectId::as_str));
-    for series in request.series() {
-        let key = SeriesKey(xxh3_128_with_seed(series.raw_labels(&mut raw_labels), seed));
-        append_series(&mut appender, key, series, writer.project(), &mut labels, &mut refusals);
-    }
-    let default_project = ProjectId::default_project();
-    let owner = writer.project().unwrap_or(&default_project);
-    for family in request.metadata() {
-        appender.metadata(owner, &family.family, family.to_metadata());
-    }
-    let report = appender.commit(crate::clock::now_ms())?;
-    refusals.add_report(&report);
-    app.metrics().ingest.count(&report, &refusals, request.n_exemplars());
-    Ok(refusals)
-}
-
-/// Adds one series' samples, or refuses it and leaves the others alone.
-fn append_series(
-    appender: &mut Appender<'_>,
-    key: SeriesKey,
-    series: TimeSeries<'_>,
-    project: Option<&ProjectId>,
-    labels: &mut LabelsBuilder,
-    refusals: &mut Refusals,
-) {
-    let handle = match appender.known(key) {
-        Some(handle) => handle,
-        None => match read_labels(&series, project, labels) {
-            // Exemplars alone make no series.
-            Ok(()) if series.samples().len() == 0 && !series.has_histograms() => return,
-            Ok(()) => appender.series(key, &labels.build()),
-            Err(cause) => return refusals.add_series(cause, &series),
-        },
-    };
-    for sample in series.samples() {
-        appender.sample(&handle, sample);
-    }
-    if series.has_histograms() {
-        refusals.add_histograms(&series);
-    }
-}
-
-/// Reads the labels of a series that was not seen before, and sets its owner.
-fn read_labels(
-    series: &TimeSeries<'_>,
-    project: Option<&ProjectId>,
-    into: &mut LabelsBuilder,
-) -> Result<(), refusals::Cause> {
-    series.labels(into)?;
-    Ok(stamp::stamp(into, project)?)
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use model::{ProjectIdError, Timestamp};
+use model::{Labels, ProjectIdError, Timestamp};
 use tsdb::{AppendReport, Rejection};
-use wire::LabelError;
 use wire::remote_write::TimeSeries;
+use wire::{ExemplarFault, HistogramFault, LabelError};
 
 /// Examples shown; with [`SERIES_CHARS_MAX`] they fit the first KiB of the answer, which is what senders log.
 const EXAMPLES_MAX: usize = 5;
@@ -16,7 +16,8 @@ const SERIES_CHARS_MAX: usize = 110;
 /// Reasons of refusals beside those of the store, as metrics name them.
 const INVALID_LABELS: &str = "invalid_labels";
 const INVALID_PROJECT: &str = "invalid_project";
-const NATIVE_HISTOGRAM: &str = "native_histogram";
+const INVALID_HISTOGRAM: &str = "invalid_histogram";
+const INVALID_EXEMPLAR: &str = "invalid_exemplar";
 
 /// Why a whole series was refused.
 pub(super) enum Cause {
@@ -38,18 +39,24 @@ impl From<ProjectIdError> for Cause {
     }
 }
 
-/// Samples and histograms of one request that were not stored: counts by reason and the first few examples.
+/// Samples, histograms and exemplars of one request that were not stored: counts by reason and the first few examples.
 #[derive(Debug)]
 pub(crate) struct Refusals {
     sent: usize,
     counts: BTreeMap<&'static str, u64>,
     examples: Vec<String>,
+    has_reached_limit: bool,
 }
 
 impl Refusals {
-    /// Nothing refused yet of `sent` samples and histograms.
+    /// Nothing refused yet of `sent` samples, histograms and exemplars.
     pub(super) fn new(sent: usize) -> Refusals {
-        Refusals { sent, counts: BTreeMap::new(), examples: Vec::new() }
+        Refusals { sent, counts: BTreeMap::new(), examples: Vec::new(), has_reached_limit: false }
+    }
+
+    /// Whether some of it may be taken when it comes again later.
+    pub(super) fn has_reached_limit(&self) -> bool {
+        self.has_reached_limit
     }
 
     /// Whether everything was stored.
@@ -64,7 +71,7 @@ impl Refusals {
 
     /// A series refused with all it holds; one without samples still counts as one.
     pub(super) fn add_series(&mut self, cause: Cause, series: &TimeSeries<'_>) {
-        let n = series.samples().len() + series.n_histograms();
+        let n = series.samples().len() + series.n_histograms() + series.n_exemplars();
         let t = series.samples().next().map(|sample| sample.t);
         let (reason, name, why) = match cause {
             Cause::Labels(error) => (INVALID_LABELS, error.series, error.fault.to_string()),
@@ -74,19 +81,24 @@ impl Refusals {
         self.example(reason, &name, t, &why);
     }
 
-    /// The native histograms of a series whose floats are kept.
-    pub(super) fn add_histograms(&mut self, series: &TimeSeries<'_>) {
-        self.count(NATIVE_HISTOGRAM, series.n_histograms());
-        let mut labels = model::LabelsBuilder::default();
-        let name = series.labels(&mut labels).map(|()| labels.build().to_string()).unwrap_or_default();
-        self.example(NATIVE_HISTOGRAM, &name, None, "native histograms are not yet supported");
+    /// One native histogram of a series whose other samples are kept.
+    pub(super) fn add_histogram(&mut self, fault: &HistogramFault, labels: &Labels) {
+        self.count(INVALID_HISTOGRAM, 1);
+        self.example(INVALID_HISTOGRAM, &labels.to_string(), None, &fault.to_string());
+    }
+
+    /// One exemplar of a series whose samples are kept.
+    pub(super) fn add_exemplar(&mut self, fault: &ExemplarFault, labels: &Labels) {
+        self.count(INVALID_EXEMPLAR, 1);
+        self.example(INVALID_EXEMPLAR, &labels.to_string(), None, &fault.to_string());
     }
 
     /// What the store refused.
     pub(super) fn add_report(&mut self, report: &AppendReport) {
         for (rejection, n) in Rejection::ALL.into_iter().zip(report.refused) {
-            if n.samples() > 0 {
-                *self.counts.entry(rejection.name()).or_default() += n.samples();
+            if n.total() > 0 {
+                *self.counts.entry(rejection.name()).or_default() += n.total();
+                self.has_reached_limit |= rejection == Rejection::SeriesLimit;
             }
         }
         for refused in &report.examples {
@@ -124,7 +136,7 @@ impl Refusals {
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refused: u64 = self.counts.values().sum();
-        write!(f, "refused {refused} of {} samples, the others are stored:", self.sent)?;
+        write!(f, "refused {refused} of {} samples and exemplars, the others are stored:", self.sent)?;
         for (at, (reason, n)) in self.counts.iter().enumerate() {
             write!(f, "{} {reason} {n}", if at == 0 { "" } else { "," })?;
         }

@@ -22,7 +22,8 @@ fn refusal(stand: &Stand, token: &str, need: Need, project: Option<&str>) -> Opt
         t if t == tokens.other => (Some("other"), &[Action::Read, Action::Write]),
         t if t == tokens.acme_write_only => (Some("acme"), &[Action::Write]),
         t if t == tokens.acme_read_only => (Some("acme"), &[Action::Read]),
-        t if t == tokens.operator => (None, &[Action::Read, Action::Write, Action::Admin]),
+        t if t == tokens.operator => (None, &[Action::Read, Action::Write, Action::Admin, Action::Delete]),
+        t if t == tokens.acme_delete_only => (Some("acme"), &[Action::Delete]),
         t if t == tokens.operator_read_only => (None, &[Action::Read]),
         _ => return Some(401),
     };
@@ -44,7 +45,7 @@ async fn every_route_by_every_token() {
     let tokens =
         ["", "nonsense", &garbage, &t.expired, &t.acme, &t.other, &t.operator, &t.acme_write_only, &t.acme_read_only]
             .into_iter()
-            .chain([t.operator_read_only.as_str()]);
+            .chain([t.operator_read_only.as_str(), &t.acme_delete_only]);
     let tokens: Vec<&str> = tokens.collect();
     let mut unauthorized = std::collections::BTreeSet::new();
     let mut checked = 0;

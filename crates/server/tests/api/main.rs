@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod answer;
 mod auth;
 mod fuzz;
 mod labels;
 mod query;
 mod reader;
+mod remote_write;
 mod stand;
 mod status;
 mod transport;

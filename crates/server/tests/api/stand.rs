@@ -27,6 +27,7 @@ pub(crate) struct Tokens {
     pub(crate) operator: String,
     pub(crate) acme_write_only: String,
     pub(crate) acme_read_only: String,
+    pub(crate) acme_delete_only: String,
     pub(crate) operator_read_only: String,
     pub(crate) expired: String,
 }
@@ -37,6 +38,7 @@ pub(crate) struct Stand {
     pub(crate) tokens: Tokens,
     pub(crate) router: Router,
     client: reqwest::Client,
+    config: Config,
     stop: Option<oneshot::Sender<()>>,
     running: Option<tokio::task::JoinHandle<Result<(), server::ServeError>>>,
     dir: tempfile::TempDir,
@@ -53,19 +55,26 @@ impl Stand {
         let tokens = create_tokens(dir.path());
         let mut config = Config::new(dir.path(), "127.0.0.1:0".parse().unwrap());
         change(&mut config);
-        let server = Server::bind(config).await.unwrap();
-        let (url, router) = (format!("http://{}", server.address()), server.router());
+        // No connection outlives its request, so that a test knows how many there are.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let (url, router) = (String::new(), Router::new());
+        let mut stand = Stand { url, tokens, router, client, config, stop: None, running: None, dir };
+        stand.restart().await;
+        stand
+    }
+
+    /// Starts a server on the same directory once the one before has stopped, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) {
+        let server = Server::bind(self.config.clone()).await.unwrap();
+        (self.url, self.router) = (format!("http://{}", server.address()), server.router());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        // No connection outlives its request, so that a test knows how many there are.
-        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        let stand = Stand { url, tokens, router, client, stop: Some(stop), running: Some(running), dir };
-        while stand.get("/-/ready", "").await.status != 200 {
+        (self.stop, self.running) = (Some(stop), Some(running));
+        while self.get("/-/ready", "").await.status != 200 {
             tokio::task::yield_now().await;
         }
-        stand
     }
 
     pub(crate) fn data_dir(&self) -> &std::path::Path {
@@ -137,6 +146,7 @@ fn create_tokens(dir: &std::path::Path) -> Tokens {
         operator: create(None, Scopes::ALL, None),
         acme_write_only: create(Some("acme"), only(Action::Write), None),
         acme_read_only: create(Some("acme"), only(Action::Read), None),
+        acme_delete_only: create(Some("acme"), only(Action::Delete), None),
         operator_read_only: create(None, only(Action::Read), None),
         expired: create(None, Scopes::ALL, Some(now - 1)),
     }

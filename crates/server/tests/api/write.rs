@@ -1,12 +1,10 @@
 //! Writing: what is stored comes back, what is refused is told, and nothing good is lost.
 
 use model::{Metadata, MetricKind, STALE_NAN};
-use prost::Message;
-use wire::proto;
-use wire::remote_write::{WriteRequestEncoder, compress};
+use wire::remote_write::WriteRequestEncoder;
 
 use crate::answer::Answer;
-use crate::stand::{Stand, body};
+use crate::stand::Stand;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn samples_come_back_as_written() {
@@ -98,31 +96,6 @@ async fn refusals_name_reason_series_and_time_and_the_rest_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn histograms_are_refused_and_floats_beside_them_kept() {
-    let stand = Stand::start().await;
-    let token = &stand.tokens.acme;
-    let now = server::now_ms();
-    let label = |name: &str, value: &str| proto::Label { name: name.into(), value: value.into() };
-    let series = proto::TimeSeries {
-        labels: vec![label("__name__", "m")],
-        samples: vec![proto::Sample { value: 3.0, timestamp: now }],
-        histograms: vec![proto::Histogram { timestamp: now, ..Default::default() }],
-        exemplars: vec![proto::Exemplar { labels: vec![label("trace_id", "1")], value: 1.0, timestamp: now }],
-    };
-    let exemplar_only = proto::TimeSeries { samples: vec![], histograms: vec![], ..series.clone() };
-    let send = |series: Vec<proto::TimeSeries>| {
-        let message = proto::WriteRequest { timeseries: series, ..Default::default() }.encode_to_vec();
-        stand.write_body("/api/v1/write", token, compress(&message).unwrap())
-    };
-    let answer = send(vec![series]).await;
-    assert_eq!(answer.status, 400);
-    assert!(answer.body.contains("native histograms are not yet supported: m"), "{}", answer.body);
-    assert!(answer.body.contains("native_histogram 1"), "{}", answer.body);
-    assert!(stand.get("/api/v1/query?query=m", token).await.lines()[0].contains(" 3@"));
-    assert_eq!(send(vec![exemplar_only]).await.status, 204, "exemplars are no reason to fail");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn metadata_is_listed_per_project() {
     let stand = Stand::start().await;
     let mut encoder = WriteRequestEncoder::new();
@@ -144,56 +117,6 @@ async fn metadata_is_listed_per_project() {
         assert_eq!(stand.get(path, acme).await.data(), expect, "{path}");
         assert_eq!(stand.get(path, &stand.tokens.other).await.data(), serde_json::json!({}), "{path}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_of_other_kinds_are_refused() {
-    let stand = Stand::start().await;
-    let good = body(&[("m", &[], &[(server::now_ms(), 1.0)])]);
-    let cases: [(&str, &str, u16); 9] = [
-        ("application/x-protobuf", "snappy", 204),
-        ("application/x-protobuf;proto=prometheus.WriteRequest", "snappy", 204),
-        ("", "", 204),
-        ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", 415),
-        ("application/json", "snappy", 415),
-        ("image/png", "snappy", 415),
-        ("application/x-protobuf", "gzip", 415),
-        ("application/x-protobuf", "identity", 415),
-        ("application/x-protobuf", "zstd", 415),
-    ];
-    for (content_type, encoding, status) in cases {
-        let mut request = stand.request("POST", "/api/v1/write", &stand.tokens.acme).body(good.clone());
-        for (name, value) in [("content-type", content_type), ("content-encoding", encoding)] {
-            if !value.is_empty() {
-                request = request.header(name, value);
-            }
-        }
-        let answer = Answer::of(request).await;
-        assert_eq!(answer.status, status, "{content_type} {encoding}: {}", answer.body);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_and_oversized_bodies_are_refused() {
-    let stand = Stand::start_with(|config| config.limits.write_bytes_max = 64 << 10).await;
-    let mut corrupt = body(&[("m", &[], &[(server::now_ms(), 1.0)])]);
-    corrupt[0] = b'0';
-    let bomb = compress(&vec![0; 1 << 20]).unwrap();
-    let no_message = compress(&[0xff; 64]).unwrap();
-    let large = vec![0; (64 << 10) + 1];
-    for (body, status, expect) in [
-        (corrupt, 400, "snappy"),
-        (Vec::new(), 400, "snappy"),
-        (no_message, 400, "malformed"),
-        (bomb, 413, "1048576"),
-        (large, 413, "limit 65536"),
-    ] {
-        let answer = stand.write_body("/api/v1/write", &stand.tokens.acme, body).await;
-        assert_eq!(answer.status, status, "{}", answer.body);
-        assert!(answer.body.contains(expect), "{}", answer.body);
-    }
-    let empty = compress(&[]).unwrap();
-    assert_eq!(stand.write_body("/api/v1/write", &stand.tokens.acme, empty).await.status, 204, "nothing to store");
 }
 
 #[tokio::test(flavor = "multi_thread")]

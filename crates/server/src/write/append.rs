@@ -1,0 +1,100 @@
+//! From a parsed request to one commit: every series checked on its own, what is good of each handed to the store.
+
+use std::hash::BuildHasher;
+
+use model::{LabelsBuilder, ProjectId};
+use tsdb::{Appender, Kinds, SeriesHandle, SeriesKey};
+use wire::remote_write::{TimeSeries, WriteRequest};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use super::answer::Stored;
+use super::refusals::{Cause, Refusals};
+use super::stamp;
+use crate::error::ApiError;
+use crate::state::App;
+use crate::store::Writer;
+
+/// Stores what can be stored of `request`; blocking, until it is on disk.
+pub(super) fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> Result<Stored, ApiError> {
+    let mut batch = Batch {
+        appender: writer.appender(),
+        project: writer.project(),
+        seed: app.writes().seeds.hash_one(writer.project().map(ProjectId::as_str)),
+        raw_labels: Vec::new(),
+        labels: LabelsBuilder::default(),
+        refusals: Refusals::new(request.n_samples() + request.n_histograms() + request.n_exemplars()),
+    };
+    for series in request.series() {
+        batch.add(&series);
+    }
+    let Batch { mut appender, mut refusals, .. } = batch;
+    let default_project = ProjectId::default_project();
+    let owner = writer.project().unwrap_or(&default_project);
+    for family in request.metadata() {
+        appender.metadata(owner, &family.family, family.to_metadata());
+    }
+    let report = appender.commit(crate::clock::now_ms())?;
+    refusals.add_report(&report);
+    app.metrics().ingest.count(&report, &refusals);
+    let (new, known) = (report.written, report.duplicates);
+    let written = Kinds {
+        floats: new.floats + known.floats,
+        histograms: new.histograms + known.histograms,
+        exemplars: new.exemplars + known.exemplars,
+    };
+    Ok(Stored { written, refusals })
+}
+
+/// The series of one request on their way into the store.
+struct Batch<'a> {
+    appender: Appender<'a>,
+    /// The owner of all of them; an operator's series name their own.
+    project: Option<&'a ProjectId>,
+    /// Tells the keys of this owner's series from those of others.
+    seed: u64,
+    /// Kept from series to series for their memory.
+    raw_labels: Vec<u8>,
+    labels: LabelsBuilder,
+    refusals: Refusals,
+}
+
+impl Batch<'_> {
+    /// Adds what is good of one series and leaves the others alone whatever it is.
+    fn add(&mut self, series: &TimeSeries<'_>) {
+        let handle = match self.handle(series) {
+            Ok(Some(handle)) => handle,
+            Ok(None) => return,
+            Err(cause) => return self.refusals.add_series(cause, series),
+        };
+        for sample in series.samples() {
+            self.appender.sample(&handle, sample);
+        }
+        for histogram in series.histograms() {
+            match histogram {
+                Ok((t, value)) => self.appender.value(&handle, t, value),
+                Err(fault) => self.refusals.add_histogram(&fault, handle.labels()),
+            }
+        }
+        for run in series.starts() {
+            self.appender.start(&handle, run.from, run.start);
+        }
+        for exemplar in series.exemplars() {
+            match exemplar {
+                Ok(exemplar) => self.appender.exemplar(&handle, exemplar),
+                Err(fault) => self.refusals.add_exemplar(&fault, handle.labels()),
+            }
+        }
+    }
+
+    /// The series in the store; none for a series that brings nothing but its labels.
+    fn handle(&mut self, series: &TimeSeries<'_>) -> Result<Option<SeriesHandle>, Cause> {
+        let key = SeriesKey(xxh3_128_with_seed(series.raw_labels(&mut self.raw_labels), self.seed));
+        if let Some(handle) = self.appender.known(key) {
+            return Ok(Some(handle));
+        }
+        series.labels(&mut self.labels)?;
+        stamp::stamp(&mut self.labels, self.project)?;
+        let is_empty = series.samples().len() == 0 && !series.has_histograms() && series.n_exemplars() == 0;
+        Ok((!is_empty).then(|| self.appender.series(key, &self.labels.build())))
+    }
+}
