@@ -62,6 +62,8 @@ impl Flush<'_> {
         let taken = TimeRange { mint: range.start, maxt: range.closed().maxt.min(self.before.saturating_sub(1)) };
         let snapshots: Vec<(&Arc<Series>, Snapshot)> =
             self.series.iter().map(|s| (s, s.snapshot(taken))).filter(|(_, snapshot)| !snapshot.is_empty()).collect();
+        // A request that failed may be here in part: the rest of it must not get lost once the block is there.
+        self.head.sync_log()?;
         // A block must not claim times that have not been: it would move the store's newest time ahead. Samples may
         // have come since the flush began.
         let newest = snapshots.iter().filter_map(|(_, snapshot)| snapshot.maxt()).fold(self.newest, Timestamp::max);

@@ -231,6 +231,16 @@ impl Head {
         self.log.heal(self)
     }
 
+    /// Makes all that the head has durable in the log, the requests that were not acknowledged included.
+    pub(crate) fn sync_log(&self) -> Result<(), Arc<disk::DiskError>> {
+        let position = {
+            let _no_commit = self.commit.lock();
+            self.log.ready()?;
+            self.log.position()
+        };
+        self.log.wait_durable(position, self)
+    }
+
     /// Drops the series that are empty and had no sample since `before`, and moves the head's oldest time up.
     pub(crate) fn retire_series(&self, before: Timestamp) {
         self.counts.mint_added.store(Timestamp::MAX, Relaxed);
