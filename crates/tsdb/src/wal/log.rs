@@ -314,6 +314,7 @@ impl Log {
         self.move_on(turn, head).map_err(|e| {
             tracing::error!(error = %e, "nor can the log go on in another segment: it is read-only for now");
             self.syncs.lock().failed = Some(failed.clone());
+            head.pause(&mut || self.tail.lock().cut_to_durable());
             failed
         })
     }
@@ -526,6 +527,15 @@ impl Tail {
             frame::push_commit(&mut frames, 0, records);
         }
         Ok(file.append(&frames)?)
+    }
+
+    /// Cuts off what a failed sync covered, as far as that works: the next start would read it from the page cache,
+    /// sync it with success, and take it for durable.
+    fn cut_to_durable(&self) {
+        if let Some(old) = &self.old {
+            _ = old.file.truncate(old.durable);
+        }
+        _ = self.file.truncate(self.durable);
     }
 
     /// Makes `file` the current segment, after [`Tail::repeat_in`] has filled it.

@@ -170,6 +170,28 @@ fn a_log_without_a_working_file_is_read_only_until_it_heals() {
     assert_eq!(found(&sim.root()), (timestamps(3), 0));
 }
 
+/// A sync fails, the disk is full, so that there is no other segment, and the process ends. The page cache still has what
+/// the disk has not; a start that reads it may sync it with success, and yet it is gone after the next power cut.
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_does_not_pass_for_durable() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let root = sim.root();
+        let (log, head) = (open(&root).0, AnyHead::default());
+        let mut writer = Writer::new(&log, &head);
+        writer.commit(0).unwrap();
+        let lost = writer.append(1).unwrap();
+        sim.fail(sim.calls(), Fault::Dropped);
+        sim.set_capacity(Some(sim.used()));
+        log.wait_durable(lost, &head).unwrap_err();
+        drop(log);
+        sim.set_capacity(None);
+        let started = found(&root);
+        sim.crash(seed);
+        assert_eq!(found(&sim.root()), started, "seed {seed}");
+    }
+}
+
 #[test]
 fn what_did_not_fit_goes_first_into_the_log_once_it_does() {
     let sim = Sim::new(1);
