@@ -53,6 +53,16 @@ impl Sim {
         self.state().trace.len() as u64
     }
 
+    /// How many calls failed because they were told to or for want of room.
+    pub fn failures(&self) -> u64 {
+        self.state().failures
+    }
+
+    /// Whether the power was cut and has not come back.
+    pub fn is_off(&self) -> bool {
+        self.state().is_off
+    }
+
     /// Lets call number `call`, counted from 0, fail.
     pub fn fail(&self, call: u64, fault: Fault) {
         self.state().faults.insert(call, fault);

@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) trace: Vec<Call>,
     pub(super) faults: BTreeMap<u64, Fault>,
     pub(super) random: Random,
+    /// Calls that failed by a fault or for want of room.
+    pub(super) failures: u64,
     next: u64,
 }
 
@@ -45,6 +47,7 @@ impl State {
             trace: Vec::new(),
             faults: BTreeMap::new(),
             random,
+            failures: 0,
             next: ROOT.0 + 1,
         }
     }
@@ -57,6 +60,7 @@ impl State {
         let fault = self.faults.remove(&(self.trace.len() as u64));
         self.trace.push(Call { op, path: path.to_owned() });
         self.is_off = fault == Some(Fault::PowerCut);
+        self.failures += u64::from(fault.is_some());
         match fault {
             None => Ok(None),
             Some(fault @ (Fault::Short | Fault::Dropped)) if op.faults().contains(&fault) => Ok(Some(fault)),
@@ -211,6 +215,9 @@ impl State {
         if file.links > 0 {
             self.used += fits as u64;
         }
+        if fits < bytes.len() && fault.is_none() {
+            self.failures += 1;
+        }
         if fits < bytes.len() || fault.is_some() { Err(Fault::Short.error()) } else { Ok(()) }
     }
 
@@ -230,8 +237,12 @@ impl State {
     }
 
     /// A new name needs a little room as well.
-    fn check_room(&self) -> io::Result<()> {
-        if self.room() == 0 { Err(Fault::NoSpace.error()) } else { Ok(()) }
+    fn check_room(&mut self) -> io::Result<()> {
+        if 0 < self.room() {
+            return Ok(());
+        }
+        self.failures += 1;
+        Err(Fault::NoSpace.error())
     }
 
     /// The directories and files below `path`, each before what it holds.

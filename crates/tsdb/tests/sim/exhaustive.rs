@@ -1,0 +1,1 @@
+//! A fixed workload in which every call fails once in every way.
