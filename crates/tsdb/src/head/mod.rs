@@ -13,6 +13,7 @@ mod families;
 mod hold;
 mod index;
 mod restore;
+mod same;
 mod samples;
 mod series;
 mod snapshot;
@@ -232,9 +233,9 @@ impl Head {
     }
 
     /// Makes all that the head has durable in the log, the requests that were not acknowledged included.
-    pub(crate) fn sync_log(&self) -> Result<(), Arc<disk::DiskError>> {
+    pub(crate) fn sync_log(&self) -> Result<(), Arc<DiskError>> {
         let position = {
-            let _no_commit = self.commit.lock();
+            let _no_commit = self.hold();
             self.log.ready()?;
             self.log.position()
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{BlockRange, SampleValue, StartRun, TimeRange, Timestamp};
 
 use super::chunk_files::MappedChunk;
+use super::same::is_same;
 use super::snapshot::{Body, HeadChunk, Snapshot};
 use super::starts::Starts;
 use crate::chunk::{self, ChunkAppender};
@@ -284,7 +285,7 @@ impl HeadSamples {
 }
 
 fn same_time(kept: &SampleValue, offered: &SampleValue) -> Placed {
-    if kept.same_bits(offered) { Placed::Duplicate } else { Placed::Conflict }
+    if is_same(kept, offered) { Placed::Duplicate } else { Placed::Conflict }
 }
 
 impl OpenChunk {
