@@ -89,7 +89,7 @@ impl Flush<'_> {
 }
 
 /// A fresh name for a block. Its time part is the end of the block's range: the store knows no clock.
-fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
+pub(crate) fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| TsdbError::NoRandomness)?;
     Ok(Ulid::from_parts(range.end.max(0).cast_unsigned(), u128::from_le_bytes(random)))

@@ -6,6 +6,7 @@ mod db;
 mod error;
 mod flush;
 mod head;
+pub mod import;
 mod index;
 mod integrity;
 mod merged;

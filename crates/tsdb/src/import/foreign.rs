@@ -1,0 +1,214 @@
+//! The data directory of a stopped Prometheus, or of a store like this one, as a source: its blocks and its log.
+
+use std::sync::Arc;
+
+use disk::{Dir, DiskError, Lock};
+use model::{BlockRange, Budget, Labels, TimeRange, Timestamp};
+use ulid::Ulid;
+
+use super::runs::join;
+use super::{Import, read};
+use crate::block::{
+    Block, BlockError, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, covers, deletes, touches, write_block,
+};
+use crate::chunk::{self, EncodedChunk};
+use crate::db::Db;
+use crate::error::TsdbError;
+use crate::flush::new_ulid;
+use crate::options::Options;
+
+/// Directories of a log: what came in order, and what Prometheus writes of the rest.
+const LOGS: [&str; 2] = ["wal", "wbl"];
+/// Where a copy of the log is replayed.
+const REPLAY_DIR: &str = "replay";
+/// What the process that has a data directory open holds.
+const LOCK_FILE: &str = "lock";
+
+/// A data directory that is read and never changed.
+pub struct Foreign {
+    dir: Dir,
+    parts: Vec<ForeignPart>,
+    /// Held when its owner uses one, so that it cannot start meanwhile.
+    _lock: Option<Lock>,
+}
+
+/// A part of a data directory that is imported as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForeignPart {
+    /// A block, by its name.
+    Block(Ulid),
+    /// The log: samples that are in no block yet, or not only.
+    Log,
+}
+
+impl Foreign {
+    /// Looks at `dir`. Errors: its owner is running.
+    pub fn open(dir: Dir) -> Result<Foreign, TsdbError> {
+        let entries = dir.list()?;
+        let lock = entries.iter().any(|entry| entry.name == LOCK_FILE).then(|| dir.lock(LOCK_FILE)).transpose()?;
+        let blocks = entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| {
+            // Other spellings of a ULID are not names of blocks.
+            Ulid::from_string(&entry.name).ok().filter(|ulid| ulid.to_string() == entry.name)
+        });
+        let mut parts: Vec<ForeignPart> = blocks.map(ForeignPart::Block).collect();
+        if entries.iter().any(|entry| entry.is_dir && entry.name == LOGS[0]) {
+            parts.push(ForeignPart::Log);
+        }
+        Ok(Foreign { dir, parts, _lock: lock })
+    }
+
+    /// What there is to import, blocks first.
+    pub fn parts(&self) -> &[ForeignPart] {
+        &self.parts
+    }
+
+    /// Where blocks end that were written in order: samples of the log before it are in them, or were deleted there.
+    fn in_order_end(&self) -> Result<Timestamp, BlockError> {
+        let mut end = Timestamp::MIN;
+        for part in &self.parts {
+            if let ForeignPart::Block(ulid) = part {
+                let block = Block::open(&self.dir, &ulid.to_string(), 0)?;
+                if !block.meta().compaction.hints.iter().any(|hint| hint == "from-out-of-order") {
+                    end = end.max(block.range().end);
+                }
+            }
+        }
+        Ok(end)
+    }
+}
+
+impl Import {
+    /// Copies one part of `from`, its series under the labels that `relabel` makes of theirs; deleted samples stay behind.
+    ///
+    /// Errors: those of the file systems, damage, and those of `relabel`.
+    pub fn copy<E: From<TsdbError>>(
+        &mut self,
+        from: &Foreign,
+        part: &ForeignPart,
+        relabel: &mut dyn FnMut(&Labels) -> Result<Labels, E>,
+    ) -> Result<(), E> {
+        match part {
+            ForeignPart::Block(ulid) => {
+                let block = Block::open(&from.dir, &ulid.to_string(), 0).map_err(TsdbError::from)?;
+                self.copy_block(&block, TimeRange::ALL, relabel)
+            }
+            ForeignPart::Log => {
+                let (replayed, blocks, late) = self.replay(from)?;
+                let mint = if late { Timestamp::MIN } else { from.in_order_end().map_err(TsdbError::from)? };
+                for block in &blocks {
+                    self.copy_block(block, TimeRange { mint, maxt: Timestamp::MAX }, relabel)?;
+                }
+                drop(blocks);
+                Ok(self.staging.remove(&replayed).map_err(TsdbError::from)?)
+            }
+        }
+    }
+
+    /// Replays a copy of the log into blocks aside. Returns where, the blocks, and whether out-of-order samples had a
+    /// log of their own.
+    fn replay(&self, from: &Foreign) -> Result<(String, Vec<Block>, bool), TsdbError> {
+        let dir = self.staging.sub(REPLAY_DIR)?;
+        let mut late = false;
+        for name in LOGS {
+            if from.dir.list()?.iter().any(|entry| entry.is_dir && entry.name == name) {
+                let copied = copy_files(&from.dir.sub(name)?, &dir.sub(name)?)?;
+                late |= name == LOGS[1] && 0 < copied;
+            }
+        }
+        let options = Options { out_of_order_window_ms: i64::MAX, ..Options::default() };
+        let db = Db::open(dir.clone(), options)?;
+        db.flush()?;
+        let names: Vec<Ulid> = db.block_list().into_iter().map(|(meta, _)| meta.ulid).collect();
+        drop(db);
+        let blocks = names.iter().map(|name| Ok(Block::open(&dir, &name.to_string(), 0)?));
+        Ok((REPLAY_DIR.to_owned(), blocks.collect::<Result<_, TsdbError>>()?, late))
+    }
+
+    fn copy_block<E: From<TsdbError>>(
+        &mut self,
+        block: &Block,
+        range: TimeRange,
+        relabel: &mut dyn FnMut(&Labels) -> Result<Labels, E>,
+    ) -> Result<(), E> {
+        let all = block.select(&[], range, &Budget::unlimited()).map_err(TsdbError::from)?;
+        let mut series = Vec::with_capacity(all.len());
+        for from in all {
+            series.push((relabel(&from.labels)?, from));
+        }
+        self.write_copy(block, range, series).map_err(E::from)
+    }
+
+    fn write_copy(
+        &mut self,
+        block: &Block,
+        range: TimeRange,
+        mut series: Vec<(Labels, Arc<BlockSeries>)>,
+    ) -> Result<(), TsdbError> {
+        // Other labels, another order; and series that differed may be one now.
+        series.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let copied = series.chunk_by(|(a, _), (b, _)| a == b).filter_map(|same| {
+            let chunks = same.iter().map(|(_, from)| surviving(block, from, range)).collect::<Result<Vec<_>, _>>();
+            let joined = chunks.and_then(|chunks| join(chunks.concat()));
+            let of_series = |chunks| SeriesChunks { labels: same[0].0.clone(), chunks };
+            Some(joined.map(of_series)).filter(|series| !matches!(series, Ok(series) if series.chunks.is_empty()))
+        });
+        let mut copied = copied.peekable();
+        if copied.peek().is_none() {
+            return Ok(());
+        }
+        let range = BlockRange { start: block.range().start.max(range.mint), ..block.range() };
+        let ulid = new_ulid(range)?;
+        let level = block.meta().compaction.level.max(1);
+        let spec = BlockSpec { ulid, range, sources: vec![ulid], level, wal_cover: None };
+        let meta = write_block(&self.staging, spec, copied)?;
+        self.samples += meta.stats.num_samples;
+        self.copies.push(ulid);
+        Ok(())
+    }
+}
+
+/// The chunks of a series without its deleted samples and without those outside `range`.
+fn surviving(block: &Block, series: &BlockSeries, range: TimeRange) -> Result<Vec<EncodedChunk>, BlockError> {
+    let tombstones = block.tombstones();
+    let deleted = tombstones.of(series.reference);
+    let mut chunks = Vec::with_capacity(series.chunks.len());
+    for meta in series.chunks.iter().filter(|meta| meta.range().overlaps(range)) {
+        let chunk = read(block, meta)?;
+        let inside = range.contains(meta.mint) && range.contains(meta.maxt);
+        match deleted {
+            Some(deleted) if covers(deleted, meta.range()) => {}
+            Some(deleted) if touches(deleted, meta.range()) || !inside => {
+                chunks.extend(thinned(block, meta, &chunk, |t| range.contains(t) && !deletes(deleted, t))?);
+            }
+            None if !inside => chunks.extend(thinned(block, meta, &chunk, |t| range.contains(t))?),
+            _ => chunks.push(chunk),
+        }
+    }
+    Ok(chunks)
+}
+
+fn thinned(
+    block: &Block,
+    meta: &ChunkMeta,
+    chunk: &EncodedChunk,
+    keep: impl Fn(Timestamp) -> bool,
+) -> Result<Vec<EncodedChunk>, BlockError> {
+    let samples = chunk::samples(chunk.encoding, &chunk.bytes, TimeRange::ALL);
+    let samples = samples.map_err(|e| block.corrupt_chunk(meta, &e))?;
+    Ok(chunk::encode(samples.into_iter().filter(|(t, _)| keep(*t))))
+}
+
+/// Copies the files below `from`, and returns their bytes. Replaying cuts a torn tail, so links will not do.
+fn copy_files(from: &Dir, to: &Dir) -> Result<u64, DiskError> {
+    let mut copied = 0;
+    for entry in from.list()? {
+        if entry.is_dir {
+            copied += copy_files(&from.sub(&entry.name)?, &to.sub(&entry.name)?)?;
+            continue;
+        }
+        let (bytes, file) = (from.map(&entry.name)?, to.create(&entry.name)?);
+        file.append(&bytes)?;
+        copied += bytes.len() as u64;
+    }
+    Ok(copied)
+}
