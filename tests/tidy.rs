@@ -18,7 +18,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("promqltest", &["model", "promql"]),
     ("server", &["control", "disk", "model", "promql", "tsdb", "wire"]),
     ("bench", &["model", "wire"]),
-    ("cli", &["bench", "control", "model", "promql", "server"]),
+    ("cli", &["bench", "control", "disk", "model", "promql", "server", "tsdb", "wire"]),
 ];
 
 /// Names that say nothing about what is inside.

@@ -17,3 +17,4 @@ mod faults;
 mod http;
 mod peers;
 mod promenade;
+mod tsdb;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::http::Http;
 use crate::peers::{Running, free_port, run, wait_for};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_promenade");
+/// The program under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_promenade");
 
 /// A server of ours.
 pub(crate) struct Promenade {

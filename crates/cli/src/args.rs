@@ -12,6 +12,7 @@ use crate::demo::DemoArgs;
 use crate::duration::{parse_duration, parse_limit};
 use crate::limits::LimitArgs;
 use crate::size::parse_size;
+use crate::tsdb::TsdbCommand;
 
 /// A PromQL server for GPU-inference clouds.
 #[derive(Debug, Parser)]
@@ -24,7 +25,7 @@ use crate::size::parse_size;
 )]
 pub(crate) struct Cli {
     /// What to log on standard error: a level, or levels by crate such as `info,tsdb=debug` [default: info, and warn
-    /// for the demo]
+    /// for the demo and tsdb]
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     #[command(subcommand)]
@@ -32,9 +33,9 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What to log, if the user did not say: the demo's screen is for its guide.
+    /// What to log, if the user did not say: the demo's screen is for its guide, and a tool's for what it does.
     pub(crate) fn log_filter(&self) -> &str {
-        let default = if matches!(self.command, Command::Demo(_)) { "warn" } else { "info" };
+        let default = if matches!(self.command, Command::Demo(_) | Command::Tsdb { .. }) { "warn" } else { "info" };
         self.log.as_deref().unwrap_or(default)
     }
 }
@@ -62,6 +63,11 @@ pub(crate) enum Command {
     /// Measure this program against Prometheus and VictoriaMetrics on this machine
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
+    /// Look through, print, write out or fill a data directory that no server has open
+    Tsdb {
+        #[command(subcommand)]
+        command: TsdbCommand,
+    },
     /// Print the version
     Version,
 }
@@ -250,6 +256,11 @@ mod tests {
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
             "promenade bench --peers p --only history,live --repeat 3 --quick --scratch s",
             "promenade demo --nodes 4 --listen 127.0.0.1:0 --data-dir d --hours 0.5 --seed 2",
+            "promenade tsdb verify d",
+            "promenade tsdb dump d --match up --match {job=\"a\"} --from 1767225600 --to 2026-01-01T00:00:00Z",
+            "promenade tsdb export d --format openmetrics --output f.om",
+            "promenade tsdb import d f.om --project acme",
+            "promenade tsdb import d --prometheus p",
             "promenade version",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -266,6 +277,10 @@ mod tests {
             ("promenade monitoring tokens create --operator --project a", "cannot be used with"),
             ("promenade monitoring tokens create --operator --scope wriite", "unknown scope"),
             ("promenade query up --step 1m", "--last"),
+            ("promenade tsdb import d", "required"),
+            ("promenade tsdb import d f --prometheus p", "cannot be used with"),
+            ("promenade tsdb dump d --match up[5m]", "--match"),
+            ("promenade tsdb dump d --from yesterday", "not a time such as"),
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
             assert!(error.contains(expect), "{line}: {error}");

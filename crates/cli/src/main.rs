@@ -11,6 +11,7 @@ mod query;
 mod serve;
 mod size;
 mod tokens;
+mod tsdb;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => serve::block_on(async { demo::run(args, serve::shutdown_signal()?).await }),
         Command::Bench(args) => serve::block_on(compare::run(args)),
         Command::Query(args) => query::run(&args),
+        Command::Tsdb { command } => tsdb::run(command),
         Command::Version => print::line(concat!("promenade ", env!("CARGO_PKG_VERSION"))),
     }
 }

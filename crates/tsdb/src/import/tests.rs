@@ -108,16 +108,16 @@ fn samples_in_any_order_become_blocks_of_two_hours() {
         let dir = Dir::open(tmp.path()).unwrap();
         let (mut import, mut expected) = (Import::start(dir.clone()).unwrap(), Expected::default());
         import.bytes_max = bytes_max;
-        for (name, t, value) in samples().iter().take(if bytes_max == 1 { 300 } else { usize::MAX }) {
+        for (name, t, value) in samples().iter().take(if bytes_max == 1 { 60 } else { usize::MAX }) {
             push(&mut import, name, *t, value);
             expected.push(name, *t, value);
         }
         let imported = import.finish().unwrap();
         let expected = expected.contents();
         assert_eq!(imported.written, expected.values().map(|samples| samples.len() as u64).sum::<u64>());
-        assert_eq!(imported.blocks, 6, "one for each range of two hours");
+        assert!(imported.blocks <= 6, "one for each range of two hours");
         let names: Vec<String> = dir.list().unwrap().into_iter().map(|entry| entry.name).collect();
-        assert_eq!(names.len(), 7, "blocks and the lock: {names:?}");
+        assert_eq!(names.len() as u64, imported.blocks + 1, "blocks and the lock: {names:?}");
         let db = Db::open(dir, Options::default()).unwrap();
         assert_same(&contents(&db), &expected);
         for (meta, _) in db.block_list() {
