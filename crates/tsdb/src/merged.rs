@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use model::{Budget, Columns, Histogram, Labels, SampleValue, SeriesSet, StartRun, StorageError, TimeRange, Timestamp};
+use model::{
+    Budget, Columns, Histogram, Labels, ResetHint, SampleValue, SeriesSet, StartRun, StorageError, TimeRange, Timestamp,
+};
 
 use crate::block::{Block, ChunkMeta, DeletedRanges, covers, deletes, touches};
 use crate::chunk;
@@ -45,6 +47,19 @@ enum Place {
 enum Value {
     Float(f64),
     Histogram(Arc<Histogram>),
+}
+
+impl Value {
+    /// The value where another one may have come between it and the one before it: that no counter was reset between
+    /// those two is no longer known.
+    fn without_neighbour(mut self) -> Value {
+        if let Value::Histogram(histogram) = &mut self
+            && histogram.reset_hint == ResetHint::NoReset
+        {
+            Arc::make_mut(histogram).reset_hint = ResetHint::Unknown;
+        }
+        self
+    }
 }
 
 impl From<&SampleValue> for Value {
@@ -162,7 +177,7 @@ impl MergedSet {
         run.sort_by_key(|(t, _)| *t);
         run.dedup_by_key(|(t, _)| *t);
         for (t, value) in run {
-            push(into, t, value);
+            push(into, t, value.without_neighbour());
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod delete;
 mod extremes;
+mod histograms;
 mod holds;
 mod kinds;
 mod kinds_random;

@@ -1,6 +1,9 @@
 //! Files of chunks alone, and under a whole store: moved out, read back, damaged, rebuilt from the log.
 
-use model::{Budget, Columns, Labels, Queryable, Sample, Scope, Timestamp};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use model::{Budget, Columns, Histogram, Labels, Queryable, Sample, SampleValue, Scope, Span, Timestamp};
 
 use super::*;
 use crate::head::SeriesKey;
@@ -21,7 +24,7 @@ fn names(dir: &Dir) -> Vec<String> {
 }
 
 /// Flips a bit in place, as a bad disk would: a map sees it.
-fn flip(path: &std::path::Path, at: u64) {
+fn flip(path: &Path, at: u64) {
     use std::os::unix::fs::FileExt;
     let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
@@ -102,7 +105,7 @@ fn a_damaged_chunk_is_refused_and_told_and_the_others_are_served() {
 /// 2026-01-01, a block boundary.
 const START: Timestamp = 1_767_225_600_000;
 
-fn open(path: &std::path::Path) -> Db {
+fn open(path: &Path) -> Db {
     Db::open(Dir::open(path).unwrap(), Options::default()).unwrap()
 }
 
@@ -128,7 +131,7 @@ fn read(db: &Db) -> (Vec<usize>, Vec<String>) {
 }
 
 /// A store of three series, 1000 samples each, whose 24 sealed chunks are in files.
-fn offloaded(path: &std::path::Path) -> Db {
+fn offloaded(path: &Path) -> Db {
     let db = open(path);
     for series in 0..3 {
         append(&db, series, (0..1000).map(|i| (START + i * 1000, i as f64 / 3.0)));
@@ -187,5 +190,79 @@ fn a_damaged_chunk_comes_back_with_the_next_start_even_after_a_flush() {
         drop(db);
         let db = open(tmp.path());
         assert_eq!(read(&db), (vec![1000 + usize::from(flushed), 1000, 1000], vec![]));
+    }
+}
+
+/// The `promtool` of a real Prometheus, in `$PEERS_BIN`, if that is set.
+fn promtool() -> Option<PathBuf> {
+    let dir = std::env::var_os("PEERS_BIN").filter(|dir| !dir.is_empty())?;
+    Some(PathBuf::from(dir).join("promtool"))
+}
+
+/// A counter that grows by one bucket every so often.
+fn histogram(i: i64) -> Histogram {
+    let buckets: Vec<f64> = (0..=i / 50).map(|bucket| (i - 50 * bucket + 1) as f64 * 3.0).collect();
+    Histogram {
+        zero_threshold: 0.001,
+        zero_count: 2.0,
+        count: buckets.iter().sum::<f64>() + 2.0,
+        sum: i as f64 / 4.0,
+        positive_spans: vec![Span { offset: 5, length: u32::try_from(buckets.len()).unwrap() }],
+        positive_buckets: buckets,
+        ..Histogram::default()
+    }
+}
+
+/// What it reads must be the chunks of the files with what the log has behind them, and later the same in a block.
+#[test]
+fn prometheus_reads_the_files_the_log_behind_them_and_blocks() {
+    let Some(promtool) = promtool() else { return };
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    let labels = |name| Labels::from_pairs([("__name__", name)]);
+    let mut appender = db.appender();
+    let [floats, whole, fractions] = ["floats", "whole", "fractions"].map(|name| {
+        let key = SeriesKey(name.len() as u128);
+        appender.series(key, &labels(name))
+    });
+    let mut expected = Vec::new();
+    for i in 0..500 {
+        let t = START + i * 1000;
+        let half = |count: &f64| count / 2.0;
+        let one = Arc::new(histogram(i));
+        let mut other = Histogram { count: one.count / 2.0, zero_count: 1.0, ..histogram(i) };
+        other.positive_buckets = one.positive_buckets.iter().map(half).collect();
+        expected.push(format!("{{__name__=\"floats\"}} {i} {t}"));
+        // Its dump loses the first histogram of a series, and of whole counts the second too.
+        if 1 < i {
+            expected.push(format!("{{__name__=\"whole\"}} {one} {t}"));
+        }
+        if 0 < i {
+            expected.push(format!("{{__name__=\"fractions\"}} {other} {t}"));
+        }
+        appender.sample(&floats, Sample { t, v: i as f64 });
+        appender.value(&whole, t, SampleValue::Histogram(one));
+        appender.value(&fractions, t, SampleValue::FloatHistogram(Arc::new(other)));
+    }
+    assert_eq!(appender.commit(START + 3_600_000).unwrap().written.samples(), 1500);
+    expected.sort();
+    offload(db.head().chunk_files(), &db.head().all_series(), 1000).unwrap();
+    let files = || names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()).len();
+    for in_block in [false, true] {
+        if in_block {
+            db.flush().unwrap();
+            db.maintain(START).unwrap();
+        }
+        assert_eq!((files() == 0, read(&db).0), (in_block, vec![500; 3]));
+        let output = Command::new(&promtool).args(["tsdb", "dump"]).arg(tmp.path()).output().unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        // A file it could not read would be named here, and its samples taken from the log.
+        assert!(output.status.success() && err.is_empty(), "{err}");
+        let mut found: Vec<&str> = out.lines().collect();
+        found.sort_unstable();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(found.len(), expected.len());
     }
 }
