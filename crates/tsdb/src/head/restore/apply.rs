@@ -1,0 +1,196 @@
+//! A head in the making: what each record of the log does to it.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use model::{Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId, StartRun, Timestamp};
+
+use super::super::exemplars::Exemplars;
+use super::super::families::Families;
+use super::super::series::Series;
+use super::super::{ChunkFiles, HeadIndex, OFFLOAD_SAMPLES, chunk_files};
+use super::WalCovers;
+use super::refs::{Described, Refs};
+use super::worker::{Change, Workers};
+use crate::wal::{Describe, FamilyMetadata, Record, Records, SeriesRef, StartRecord};
+
+/// More samples than that are handed over before sealed chunks are looked at: it takes a lock on each series.
+const ADDED_BEFORE_OFFLOAD: u64 = 4 * OFFLOAD_SAMPLES;
+
+/// A head in the making.
+pub(super) struct Restored {
+    pub(super) index: HeadIndex,
+    pub(super) families: Families,
+    pub(super) exemplars: Exemplars,
+    pub(super) chunk_files: ChunkFiles,
+    /// Samples handed over since sealed chunks were last looked at.
+    added: u64,
+    /// By slot.
+    series: Vec<Arc<Series>>,
+    refs: Refs,
+    pub(super) newest_id: u64,
+    pub(super) maxt: Timestamp,
+    /// A segment has samples of a series that only one before it describes. Ours do not, those of Prometheus do.
+    pub(super) leaning: bool,
+}
+
+impl Restored {
+    pub(super) fn new(chunk_files: ChunkFiles, maxt: Timestamp, exemplars: Exemplars) -> Restored {
+        Restored {
+            index: HeadIndex::default(),
+            families: Families::default(),
+            exemplars,
+            chunk_files,
+            added: 0,
+            series: Vec::new(),
+            refs: Refs::default(),
+            newest_id: 0,
+            maxt,
+            leaning: false,
+        }
+    }
+
+    /// Does what a record says, or has a worker do it. Returns the newest timestamp in it.
+    pub(super) fn apply(
+        &mut self,
+        segment: Option<u64>,
+        record: Record,
+        covers: &WalCovers,
+        workers: &mut Workers<'_>,
+    ) -> Timestamp {
+        let mut newest = Timestamp::MIN;
+        let before = covers.before(segment);
+        match record {
+            Record::Series(series) => {
+                series.into_iter().for_each(|(id, labels)| self.series(segment, id, &labels, workers));
+            }
+            Record::Metadata(families) => families.iter().for_each(|family| _ = self.families.set(family)),
+            Record::Samples(samples) => {
+                for record in samples {
+                    newest = newest.max(record.sample.t);
+                    if let Some(slot) = self.slot(segment, record.series).filter(|_| before <= record.sample.t) {
+                        self.added += 1;
+                        workers.float(slot, record.sample.t, record.sample.v);
+                    }
+                }
+            }
+            Record::Histograms(histograms) => {
+                for record in histograms {
+                    newest = newest.max(record.t);
+                    if let Some(slot) = self.slot(segment, record.series).filter(|_| before <= record.t) {
+                        self.added += 1;
+                        workers.change(slot, Change::Sample(record.t, record.value));
+                    }
+                }
+            }
+            Record::Exemplars(exemplars) => {
+                for record in exemplars {
+                    if let Some(slot) = self.slot(segment, record.series) {
+                        self.exemplars.add(&self.series[slot as usize], &record.exemplar);
+                    }
+                }
+            }
+            Record::Starts(starts) => {
+                for StartRecord { series, from, start } in starts {
+                    if let Some(slot) = self.slot(segment, series) {
+                        workers.change(slot, Change::Start(StartRun { from, start }));
+                    }
+                }
+            }
+            Record::Tombstones(tombstones) => {
+                for tombstone in tombstones {
+                    if let Some(slot) = self.slot(segment, tombstone.series) {
+                        workers.change(slot, Change::Delete(tombstone.range));
+                        self.exemplars.delete(&self.series[slot as usize].labels, tombstone.range);
+                    }
+                }
+            }
+            Record::SeriesMetadata(all) => {
+                for (id, metadata) in all {
+                    self.series_metadata(id, metadata);
+                }
+            }
+            Record::Commit(_) | Record::End { .. } => {}
+            Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
+        }
+        self.maxt = self.maxt.max(newest);
+        self.offload();
+        newest
+    }
+
+    /// Moves sealed chunks out of memory now and then, while the workers go on.
+    fn offload(&mut self) {
+        if self.added < ADDED_BEFORE_OFFLOAD {
+            return;
+        }
+        self.added = 0;
+        if let Err(e) = chunk_files::offload(&self.chunk_files, self.index.iter(), chunk_files::FILE_BYTES) {
+            tracing::warn!(error = %e, "sealed chunks stay in memory");
+        }
+    }
+
+    fn series(&mut self, segment: Option<u64>, id: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) {
+        self.newest_id = self.newest_id.max(id.0);
+        let slot = match self.index.get(labels) {
+            Some(series) => series.slot,
+            None => {
+                let series = self.index.insert(id, labels.clone());
+                debug_assert_eq!(
+                    series.slot as usize,
+                    self.series.len(),
+                    "nothing is removed while a head is restored"
+                );
+                workers.series(&series);
+                self.series.push(series);
+                self.series.len() as u32 - 1
+            }
+        };
+        if let Some(number) = segment {
+            self.series[slot as usize].mark_logged(number);
+        }
+        self.refs.insert(id, Described { slot, segment });
+    }
+
+    /// The slot of a series. A reference without one belongs to a series whose description was damaged: already told.
+    #[inline]
+    fn slot(&mut self, segment: Option<u64>, id: SeriesRef) -> Option<u32> {
+        let Some(described) = self.refs.get(id) else {
+            self.newest_id = self.newest_id.max(id.0);
+            return None;
+        };
+        self.leaning |= segment.is_some() && described.segment != segment;
+        Some(described.slot)
+    }
+
+    /// Prometheus keeps metadata by series: we keep it by family.
+    fn series_metadata(&mut self, id: SeriesRef, metadata: Metadata) {
+        let Some(described) = self.refs.get(id) else { return };
+        let labels = &self.series[described.slot as usize].labels;
+        let project = labels.get(PROJECT_LABEL).and_then(|project| ProjectId::parse(project).ok());
+        let project = project.unwrap_or_else(ProjectId::default_project);
+        let family = family(labels.get(METRIC_NAME).unwrap_or_default(), metadata.kind).to_owned();
+        self.families.set(&FamilyMetadata { project, family, metadata });
+    }
+}
+
+/// The family of the series called `name`.
+fn family(name: &str, kind: MetricKind) -> &str {
+    let suffixes: &[&str] = match kind {
+        MetricKind::Histogram | MetricKind::GaugeHistogram => &["_bucket", "_count", "_sum"],
+        MetricKind::Summary => &["_count", "_sum"],
+        _ => &[],
+    };
+    suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+}
+
+impl Describe for Restored {
+    fn pause(&self, then: &mut dyn FnMut()) {
+        // Nobody commits to a head in the making.
+        then();
+    }
+
+    fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records) {
+        let described = series.iter().filter_map(|id| Some((*id, self.refs.find(*id)?)));
+        into.series(described.map(|(id, described)| (id, &self.series[described.slot as usize].labels)));
+    }
+}

@@ -1,0 +1,242 @@
+//! The head after a start: what the log has and no block does.
+//!
+//! One thread reads the log, makes the series and hands their samples to workers, each of which has its own series.
+
+mod apply;
+mod refs;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use dashmap::DashMap;
+use disk::{Dir, DiskError};
+use hashbrown::HashSet;
+use model::{StartRun, Timestamp};
+use parking_lot::RwLock;
+
+use super::exemplars::Exemplars;
+use super::series::Series;
+use super::{ChunkFiles, Counts, Head};
+use crate::block::{Block, WalCover};
+use crate::options::Options;
+use crate::wal::{self, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
+use apply::Restored;
+use worker::Workers;
+
+/// Which samples of the log are in blocks already: those before a time, in segments up to a number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WalCovers(Vec<WalCover>);
+
+impl WalCovers {
+    /// What `blocks` cover. If some others are unreadable nothing is: perhaps the log still has their samples.
+    pub(crate) fn new(blocks: &[Arc<Block>], all_readable: bool) -> WalCovers {
+        let trusted = |cover: WalCover| if all_readable { cover } else { WalCover { before: Timestamp::MIN, ..cover } };
+        WalCovers(blocks.iter().filter_map(|block| block.meta().wal_cover()).map(trusted).collect())
+    }
+
+    /// Samples of log segment `segment` that are older than this are in blocks.
+    fn before(&self, segment: Option<u64>) -> Timestamp {
+        let covers = self.0.iter().filter(|cover| segment.is_some_and(|number| number <= cover.segment));
+        covers.map(|cover| cover.before).max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// The first segment that none of them covers: new samples must not be taken for those of an old segment, not even
+    /// when the log was taken away.
+    fn first_free(&self) -> u64 {
+        self.0.iter().map(|cover| cover.segment.saturating_add(1)).max().unwrap_or(0)
+    }
+}
+
+impl Head {
+    /// Replays the log of the data directory `root`; sealed chunks go to `chunk_files`. `maxt` is the newest sample of
+    /// all blocks.
+    pub(crate) fn restore(
+        root: &Dir,
+        chunk_files: ChunkFiles,
+        options: Options,
+        covers: &WalCovers,
+        maxt: Timestamp,
+        progress: &ReplayProgress,
+    ) -> Result<(Head, Replayed), DiskError> {
+        Head::restore_with(root, chunk_files, options, covers, maxt, progress, None)
+    }
+
+    /// The same by so many workers; by default as many as the machine runs at once.
+    fn restore_with(
+        root: &Dir,
+        chunk_files: ChunkFiles,
+        options: Options,
+        covers: &WalCovers,
+        maxt: Timestamp,
+        progress: &ReplayProgress,
+        workers: Option<usize>,
+    ) -> Result<(Head, Replayed), DiskError> {
+        let mut restored = Restored::new(chunk_files, maxt, Exemplars::new(options.exemplars_per_project_max));
+        let (log, replayed, mint) = thread::scope(|scope| {
+            let mut workers = Workers::start(scope, workers);
+            let mut apply = |segment, record| restored.apply(segment, record, covers, &mut workers);
+            let (log, replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
+            Ok((log, replayed, workers.finish()))
+        })?;
+        if restored.leaning {
+            log.join_closed();
+        }
+        let head = Head {
+            options,
+            log,
+            commit: Default::default(),
+            index: RwLock::new(restored.index),
+            senders: DashMap::default(),
+            families: RwLock::new(restored.families),
+            exemplars: RwLock::new(restored.exemplars),
+            chunk_files: restored.chunk_files,
+            offloaded_at: AtomicU64::new(0),
+            longest_hold_ns: AtomicU64::new(0),
+            next_id: AtomicU64::new(restored.newest_id.saturating_add(1)),
+            counts: Counts::new(mint, restored.maxt),
+        };
+        // Of what was deleted, and of what is in blocks, nothing but labels is left.
+        head.retire_series(Timestamp::MIN);
+        Ok((head, replayed))
+    }
+}
+
+impl Describe for Head {
+    fn pause(&self, then: &mut dyn FnMut()) {
+        let _no_commit = self.hold();
+        then();
+    }
+
+    fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records) {
+        self.with_index(|index| {
+            let found: Vec<&Arc<Series>> = index.iter().filter(|s| series.contains(&s.id)).collect();
+            into.series(found.iter().map(|s| (s.id, &s.labels)));
+            into.starts(found.iter().filter_map(|s| {
+                let StartRun { from, start } = s.last_start()?;
+                Some(StartRecord { series: s.id, from, start })
+            }));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Histogram, Labels, Sample, SampleValue, TimeRange};
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::integrity::Findings;
+    use crate::wal::{HistogramRecord, SampleRecord, TombstoneRecord};
+
+    /// Three segments, each described in itself or only in the first one, with samples at 10, 20 and 30.
+    fn obsolete_before_15(self_contained: bool) -> Option<u64> {
+        let root = disk::Sim::new(1).root();
+        let restore = || {
+            let progress = ReplayProgress::default();
+            let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+            Head::restore(&root, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap()
+        };
+        let (head, _) = restore();
+        let log = head.log();
+        let (labels, mut records) = (Labels::from_pairs([("__name__", "up")]), Records::default());
+        for segment in 0..3 {
+            if segment == 0 || self_contained {
+                records.series([(SeriesRef(7), &labels)]);
+            }
+            let sample = Sample { t: segment * 10 + 10, v: 0.5 };
+            records.samples([SampleRecord { series: SeriesRef(7), sample }]);
+            log.append(&records, sample.t).unwrap();
+            records.clear();
+            log.cut(&head).unwrap();
+        }
+        drop(head);
+        let (head, replayed) = restore();
+        assert_eq!((replayed.findings.len(), head.range().unwrap().maxt), (0, 30));
+        assert_eq!(head.log().obsolete(2, 31), Some(2));
+        head.log().obsolete(2, 15)
+    }
+
+    #[test]
+    fn a_segment_stays_as_long_as_a_later_one_leans_on_it() {
+        assert_eq!(obsolete_before_15(true), Some(0));
+        assert_eq!(obsolete_before_15(false), None);
+    }
+
+    /// A log of some segments with changes of every kind, some of them late, twice or in conflict.
+    fn write_log(root: &Dir, seed: u64) {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let labels = |i: u64| Labels::from_pairs([("__name__", "m"), ("i", i.to_string().as_str())]);
+        let (head, _) = restore_by(root, 1);
+        let histogram = |rng: &mut SmallRng| Histogram { sum: rng.random_range(0..3).into(), ..Histogram::default() };
+        let mut records = Records::default();
+        for commit in 0..120 {
+            if commit % 40 == 0 {
+                let described: Vec<_> = (0..25).map(|i| (SeriesRef(i + 1), labels(i))).collect();
+                records.series(described.iter().map(|(id, labels)| (*id, labels)));
+            }
+            let series = |rng: &mut SmallRng| SeriesRef(rng.random_range(1..=26));
+            let time = |rng: &mut SmallRng| commit * 1000 - rng.random_range(0..20) * rng.random_range(0..2000);
+            let floats: Vec<_> = (0..rng.random_range(0..40))
+                .map(|_| SampleRecord {
+                    series: series(&mut rng),
+                    sample: Sample { t: time(&mut rng), v: rng.random_range(0..3).into() },
+                })
+                .collect();
+            records.samples(floats);
+            let histograms: Vec<_> = (0..rng.random_range(0..10))
+                .map(|_| HistogramRecord {
+                    series: series(&mut rng),
+                    t: time(&mut rng),
+                    value: SampleValue::Histogram(Arc::new(histogram(&mut rng))),
+                })
+                .collect();
+            records.histograms(&histograms);
+            records.starts((0..rng.random_range(0..3)).map(|_| {
+                let from = time(&mut rng);
+                StartRecord { series: series(&mut rng), from, start: from - 500 }
+            }));
+            if rng.random_range(0..4) == 0 {
+                let mint = time(&mut rng);
+                let range = TimeRange { mint, maxt: mint + 5000 };
+                records.tombstones([TombstoneRecord { series: series(&mut rng), range }]);
+            }
+            head.log().ready().unwrap();
+            head.log().append(&records, commit * 1000).unwrap();
+            records.clear();
+            if commit % 40 == 39 {
+                head.log().cut(&head).unwrap();
+            }
+        }
+    }
+
+    fn restore_by(root: &Dir, workers: usize) -> (Head, Replayed) {
+        let (options, covers) = (Options::default(), WalCovers(vec![WalCover { segment: 1, before: 9000 }]));
+        let progress = ReplayProgress::default();
+        let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+        Head::restore_with(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()
+    }
+
+    #[test]
+    fn workers_end_where_one_thread_does() {
+        for seed in 0..20 {
+            let root = disk::Sim::new(seed).root();
+            write_log(&root, seed);
+            let contents = |workers: usize| {
+                let (head, replayed) = restore_by(&root, workers);
+                assert_eq!(replayed.findings, []);
+                let series: Vec<_> = head.all_series();
+                let all: Vec<_> = series.iter().map(|s| (s.id, s.slot, s.labels.clone(), format!("{:?}", s))).collect();
+                (all, head.range(), head.maxt())
+            };
+            let serial = contents(1);
+            assert_eq!(serial.0.len(), 25);
+            for workers in [2, 3, 8] {
+                // Each start begins a segment, so the description of a series is in the same one.
+                assert!(contents(workers) == serial, "seed {seed}, {workers} workers");
+            }
+        }
+    }
+}
