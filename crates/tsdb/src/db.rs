@@ -64,7 +64,7 @@ impl Db {
         let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
-        tracing::info!(records = replayed.records, blocks = blocks.len(), "store opened");
+        tracing::info!(store = %head.log().store(), records = replayed.records, blocks = blocks.len(), "store opened");
         Ok(Db {
             dir,
             options,

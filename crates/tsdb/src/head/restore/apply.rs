@@ -141,8 +141,8 @@ impl Restored {
                     "nothing is removed while a head is restored"
                 );
                 workers.series(&series);
-                self.series.push(series);
-                self.series.len() as u32 - 1
+                self.series.push(series.clone());
+                series.slot
             }
         };
         if let Some(number) = segment {

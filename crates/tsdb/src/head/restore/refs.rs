@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use crate::wal::SeriesRef;
 
 /// Numbers on a page: few, so that a log with a hole after each number wastes little.
-const PAGE_LEN: u64 = 64;
+const PAGE_LEN: usize = 64;
 
 /// What the log calls a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,7 +19,7 @@ pub(super) struct Described {
 /// Series by their numbers in the log.
 #[derive(Default)]
 pub(super) struct Refs {
-    pages: Vec<[Option<Described>; PAGE_LEN as usize]>,
+    pages: Vec<[Option<Described>; PAGE_LEN]>,
     by_number: HashMap<u64, usize>,
     /// The page that was looked at last, and where it is.
     last: Option<(u64, usize)>,
@@ -27,17 +27,17 @@ pub(super) struct Refs {
 
 impl Refs {
     pub(super) fn insert(&mut self, id: SeriesRef, described: Described) {
-        let number = id.0 / PAGE_LEN;
+        let (number, at) = place(id);
         let page = *self.by_number.entry(number).or_insert_with(|| {
-            self.pages.push([None; PAGE_LEN as usize]);
+            self.pages.push([None; PAGE_LEN]);
             self.pages.len() - 1
         });
-        self.pages[page][(id.0 % PAGE_LEN) as usize] = Some(described);
+        self.pages[page][at] = Some(described);
     }
 
     #[inline]
     pub(super) fn get(&mut self, id: SeriesRef) -> Option<Described> {
-        let number = id.0 / PAGE_LEN;
+        let (number, at) = place(id);
         let page = match self.last {
             Some((last, page)) if last == number => page,
             _ => {
@@ -46,13 +46,21 @@ impl Refs {
                 page
             }
         };
-        self.pages[page][(id.0 % PAGE_LEN) as usize]
+        self.pages[page][at]
     }
 
     /// The same without a note of the page.
     pub(super) fn find(&self, id: SeriesRef) -> Option<Described> {
-        self.pages[*self.by_number.get(&(id.0 / PAGE_LEN))?][(id.0 % PAGE_LEN) as usize]
+        let (number, at) = place(id);
+        self.pages[*self.by_number.get(&number)?][at]
     }
+}
+
+/// The page of a number, and where on it.
+#[inline]
+fn place(id: SeriesRef) -> (u64, usize) {
+    let len = PAGE_LEN as u64;
+    (id.0 / len, usize::try_from(id.0 % len).unwrap_or_default())
 }
 
 #[cfg(test)]

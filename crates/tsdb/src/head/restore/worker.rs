@@ -12,7 +12,7 @@ use super::super::series::{Admission, Series};
 /// two workers it comes to 16 MiB.
 const BATCH_LEN: usize = 1 << 17;
 /// More workers than this do not help: one thread reads for all.
-const WORKERS_MAX: usize = 8;
+const WORKERS_MAX: u32 = 8;
 /// Set in an owner whose change is not a float sample.
 const OTHER: u32 = 1 << 31;
 
@@ -28,6 +28,7 @@ const OTHER: u32 = 1 << 31;
 /// - Commits are whole before their records get here, so nothing is ever taken back.
 pub(super) struct Workers<'scope> {
     workers: Vec<Worker<'scope>>,
+    count: u32,
 }
 
 struct Worker<'scope> {
@@ -64,7 +65,8 @@ impl<'scope> Workers<'scope> {
             let (batches, receiver) = sync_channel(1);
             Worker { batches, filling: Batch::with_room(), thread: scope.spawn(|| work(receiver)) }
         };
-        Workers { workers: (0..count.unwrap_or_else(cores).clamp(1, WORKERS_MAX)).map(worker).collect() }
+        let count = u32::try_from(count.unwrap_or_else(cores)).unwrap_or(u32::MAX).clamp(1, WORKERS_MAX);
+        Workers { workers: (0..count).map(worker).collect(), count }
     }
 
     /// Introduces the series in slot `slot`; slots come in ascending order without gaps.
@@ -103,8 +105,7 @@ impl<'scope> Workers<'scope> {
 
     #[inline]
     fn owner(&self, slot: u32) -> (usize, u32) {
-        let count = self.workers.len() as u32;
-        ((slot % count) as usize, slot / count)
+        ((slot % self.count) as usize, slot / self.count)
     }
 }
 

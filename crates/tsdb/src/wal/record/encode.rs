@@ -28,10 +28,11 @@ impl Records {
         self.changes = 0;
     }
 
-    /// One record of any bytes.
-    #[cfg(test)]
-    pub(crate) fn raw(record: &[u8]) -> Records {
-        Records { bytes: record.to_vec(), ends: vec![record.len()], changes: 1 }
+    /// A record as another log had it.
+    pub(crate) fn copy(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.ends.push(self.bytes.len());
+        self.changes += 1;
     }
 
     /// Whether there is none.
@@ -68,7 +69,7 @@ impl Records {
     /// Float samples.
     pub(crate) fn samples(&mut self, samples: impl IntoIterator<Item = SampleRecord>) {
         let samples = samples.into_iter().map(|s| (s.series, s.sample.t, s.sample.v));
-        self.changes += usize::from(self.each_at(kind::SAMPLES, samples, |bytes, v| push_float(bytes, v)));
+        self.changes += usize::from(self.each_at(kind::SAMPLES, samples, push_float));
     }
 
     /// Native histograms, each kind of them in a record of its own.
