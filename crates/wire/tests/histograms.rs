@@ -8,6 +8,8 @@ use model::{
     CUSTOM_BUCKETS_SCHEMA, Exemplar, Histogram, Labels, ResetHint, STALE_NAN, STALE_NAN_BITS, SampleValue, Span,
 };
 use prost::Message as _;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use wire::proto::histogram::{Count, ZeroCount};
 use wire::proto::{self, BucketSpan};
 use wire::remote_write::{BodyLimits, SeriesContent, WriteRequest, WriteRequestEncoder, encode_labels};
@@ -358,5 +360,69 @@ fn an_exemplar_without_a_time_has_that_of_the_last_sample() {
         let read: Vec<_> = request.series().next().unwrap().exemplars().map(|read| read.unwrap().t).collect();
         assert_eq!(read, [t]);
         values.push((9, SampleValue::Histogram(Arc::default())));
+    }
+}
+
+/// Runs of buckets with gaps between them, and as many counts as they hold.
+fn random_side(rng: &mut StdRng, first: std::ops::Range<i32>, gap_max: i32) -> (Vec<Span>, Vec<f64>) {
+    let spans: Vec<_> = (0..rng.random_range(0..4))
+        .map(|i| Span {
+            offset: if i == 0 { rng.random_range(first.clone()) } else { rng.random_range(0..=gap_max) },
+            length: rng.random_range(0..6),
+        })
+        .collect();
+    let n = spans.iter().map(|span| span.length).sum::<u32>();
+    (spans, (0..n).map(|_| f64::from(rng.random::<u32>() >> rng.random_range(0..32))).collect())
+}
+
+fn random_histogram(rng: &mut StdRng) -> Histogram {
+    let is_custom = rng.random();
+    let first = if is_custom { 0..3 } else { -40..40 };
+    let (positive_spans, positive_buckets) = random_side(rng, first.clone(), 3);
+    let (negative_spans, negative_buckets) = if is_custom { (vec![], vec![]) } else { random_side(rng, first, 9) };
+    let zero_count = if is_custom { 0.0 } else { f64::from(rng.random::<u16>()) };
+    let hints = [ResetHint::Unknown, ResetHint::Reset, ResetHint::NoReset, ResetHint::Gauge];
+    Histogram {
+        reset_hint: hints[rng.random_range(0..4)],
+        schema: if is_custom { CUSTOM_BUCKETS_SCHEMA } else { rng.random_range(-4..=8) },
+        zero_threshold: if is_custom { 0.0 } else { rng.random() },
+        zero_count,
+        count: positive_buckets.iter().chain(&negative_buckets).sum::<f64>() + zero_count,
+        sum: if rng.random_range(0..4) == 0 { STALE_NAN } else { rng.random() },
+        positive_spans,
+        negative_spans,
+        positive_buckets,
+        negative_buckets,
+        custom_bounds: if is_custom { (0..40).map(|i| f64::from(i) / 4.0).collect() } else { vec![] },
+    }
+}
+
+#[test]
+fn random_histograms_survive_our_encoder_and_the_generated_one() {
+    let mut rng = StdRng::seed_from_u64(20);
+    for _ in 0..500 {
+        let values: Vec<_> = (1..4)
+            .map(|t| {
+                let histogram = random_histogram(&mut rng);
+                if rng.random() {
+                    return (t, SampleValue::Histogram(Arc::new(histogram)));
+                }
+                let mut float = histogram;
+                float.scale(0.37);
+                (t, SampleValue::FloatHistogram(Arc::new(float)))
+            })
+            .collect();
+        let mut encoder = WriteRequestEncoder::new();
+        let content = SeriesContent { values: &values, ..SeriesContent::default() };
+        encoder.push_content(&encode_labels(NAME), &content);
+        let ours = encoder.finish();
+        let generated = proto::WriteRequest::decode(&*ours).unwrap().encode_to_vec();
+        for body in [ours, generated] {
+            let read: Vec<_> = read_body(&body).into_iter().map(Result::unwrap).collect();
+            assert_eq!(read.len(), values.len());
+            for (read, sent) in read.iter().zip(&values) {
+                assert!(read.0 == sent.0 && read.1.same_bits(&sent.1), "{read:?} for {sent:?}");
+            }
+        }
     }
 }

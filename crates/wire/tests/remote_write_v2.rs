@@ -8,6 +8,8 @@ use model::{
     Exemplar, Histogram, Labels, LabelsBuilder, Metadata, MetricKind, STALE_NAN_BITS, SampleValue, Span, StartRun,
 };
 use prost::Message as _;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use wire::proto::v2::{self, Request, Sample, TimeSeries};
 use wire::remote_write::{
     BodyLimits, LabelLimits, SeriesContent, WriteRequest, WriteRequestEncoder, WriteRequestV2Encoder, encode_labels,
@@ -401,4 +403,53 @@ fn version_one_tells_no_start() {
     let body = proto::WriteRequest { timeseries: vec![one], metadata: vec![] }.encode_to_vec();
     let request = WriteRequest::parse(&body, &BodyLimits::default()).unwrap();
     assert_eq!(request.series().next().unwrap().starts().count(), 0);
+}
+
+/// Series over a table of `n` strings, of which a few references lead nowhere.
+fn random_series(rng: &mut StdRng, n: u32) -> TimeSeries {
+    let mut refs = |len| (0..len).map(|_| rng.random_range(0..n + 1)).collect::<Vec<_>>();
+    let (labels_refs, exemplar_refs) = (refs(6), refs(2));
+    let samples = (0..rng.random_range(0..4)).map(|_| Sample {
+        value: f64::from_bits(rng.random()),
+        timestamp: rng.random(),
+        start_timestamp: rng.random_range(0..2),
+    });
+    TimeSeries {
+        samples: samples.collect(),
+        labels_refs,
+        exemplars: vec![v2::Exemplar { labels_refs: exemplar_refs, value: 1.0, timestamp: rng.random() }],
+        metadata: Some(v2::Metadata { r#type: rng.random_range(0..8), help_ref: rng.random_range(0..n), unit_ref: 0 }),
+        ..TimeSeries::default()
+    }
+}
+
+#[test]
+fn random_requests_are_read_as_the_generated_code_reads_them() {
+    let mut rng = StdRng::seed_from_u64(22);
+    for _ in 0..500 {
+        let n = rng.random_range(1..300);
+        let symbols: Vec<_> = (0..n).map(|i| if i == 0 { String::new() } else { format!("s{i}") }).collect();
+        let timeseries = (0..rng.random_range(0..5)).map(|_| random_series(&mut rng, n)).collect();
+        let sent = Request { symbols, timeseries };
+        let body = sent.encode_to_vec();
+        let request = WriteRequest::parse_v2(&body, &BodyLimits::default()).unwrap();
+        assert_eq!(request.series().len(), sent.timeseries.len());
+        let text = |reference: &u32| sent.symbols.get(*reference as usize).map(String::as_str);
+        for (series, sent) in request.series().zip(&sent.timeseries) {
+            let bits = |t: i64, v: f64| (t, v.to_bits());
+            let samples = sent.samples.iter().map(|sample| bits(sample.timestamp, sample.value));
+            assert!(series.samples().map(|sample| bits(sample.t, sample.v)).eq(samples));
+            let texts: Option<Vec<_>> = sent.labels_refs.iter().map(text).collect();
+            let pairs = texts.map(|texts| texts.chunks(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>());
+            let raw = pairs.map_or(vec![], |pairs| {
+                let one = |pair: &(&str, &str)| encode_labels([*pair]);
+                pairs.iter().flat_map(one).collect()
+            });
+            assert_eq!(series.raw_labels(&mut Vec::new()), raw);
+            let [exemplar] = &*sent.exemplars else { panic!("one exemplar") };
+            let texts: Option<Vec<_>> = exemplar.labels_refs.iter().map(text).collect();
+            let is_good = texts.is_some_and(|texts| !texts[0].is_empty());
+            assert_eq!(series.exemplars().next().unwrap().is_ok(), is_good, "{exemplar:?} of {n}");
+        }
+    }
 }

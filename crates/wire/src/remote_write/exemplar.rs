@@ -12,7 +12,7 @@ pub(super) const VALUE: u32 = fixed64_tag(2);
 pub(super) const TIMESTAMP: u32 = varint_tag(3);
 
 /// Characters of all names and values of one exemplar. Source: OpenMetrics 1.0, "Exemplars".
-pub(crate) const CHARS_MAX: usize = 128;
+const CHARS_MAX: usize = 128;
 
 /// Reads and checks the exemplar in `message`; one without a time has the time 0.
 ///

@@ -45,7 +45,7 @@ const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=52;
 /// Buckets, spans or bounds of one histogram; a real one has at most a few hundred.
 const BUCKETS_MAX: usize = 65_536;
 /// Below it every whole number is a float.
-pub(crate) const WHOLE_MAX: u64 = 1 << 53;
+const WHOLE_MAX: u64 = 1 << 53;
 
 /// Reads and checks the histogram in `message`.
 pub(super) fn decode(message: Cursor<'_>) -> Result<(Timestamp, SampleValue), HistogramFault> {
@@ -152,7 +152,7 @@ impl Raw {
     ///
     /// Source: Prometheus `model/histogram`, `Validate` of both kinds. Float counts are not held against their sum
     /// there nor here: rounding makes honest ones differ.
-    fn check(self) -> Result<SampleValue, HistogramFault> {
+    fn check(mut self) -> Result<SampleValue, HistogramFault> {
         self.check_layout()?;
         let is_float = matches!(self.count, Count::Float(_));
         let (count, zero_count, negative, positive) = if is_float { self.float_counts()? } else { self.int_counts()? };
@@ -221,7 +221,7 @@ impl Raw {
     }
 
     /// Count, zero count, negative and positive buckets.
-    fn float_counts(&self) -> Result<Counts, HistogramFault> {
+    fn float_counts(&mut self) -> Result<Counts, HistogramFault> {
         let count = match self.count {
             Count::Float(count) => count,
             Count::Absent | Count::Int(_) => 0.0,
@@ -242,7 +242,9 @@ impl Raw {
         if buckets.chain([&count, &zero_count]).any(|count| *count < 0.0) {
             return Err(NEGATIVE);
         }
-        Ok((count, zero_count, self.negative.counts.clone(), self.positive.counts.clone()))
+        let [negative, positive] =
+            [&mut self.negative, &mut self.positive].map(|side| std::mem::take(&mut side.counts));
+        Ok((count, zero_count, negative, positive))
     }
 
     /// The same of whole numbers, held against their sum.
