@@ -6,13 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::Sample;
-use wire::remote_write::WriteRequestEncoder;
+use model::{Exemplar, Histogram, Labels, SampleValue, Span, Timestamp};
+use serde_json::Value;
+use wire::remote_write::{SeriesContent, WriteMessage, WriteRequestEncoder, WriteRequestV2Encoder, encode_labels};
 
 use crate::http::Http;
 
-/// Series that a request has samples for; each sender has its own.
-const SERIES: usize = 12;
+/// Series of floats that a request has samples for; each sender has its own. Two of histograms come with them.
+const FLOATS: usize = 10;
+/// All of them.
+const SERIES: usize = FLOATS + 2;
+/// Requests for each one that has an exemplar too.
+const REQUESTS_PER_EXEMPLAR: u32 = 16;
 /// How far behind the first sample late ones begin, and their distance; each request brings one.
 const LATE_MS: i64 = 3 * 3_600_000;
 const LATE_STEP_MS: i64 = 7;
@@ -26,12 +31,14 @@ pub(crate) struct AckLog {
     senders: Vec<JoinHandle<()>>,
 }
 
-/// What one sender sent: every series of it has each of these samples.
+/// What one sender sent: every series of it has each of these samples, as a float or as a histogram with this sum.
 #[derive(Clone, Default)]
 struct Log {
     acked: BTreeMap<i64, f64>,
     /// On its way: there or not there, both are right.
     pending: BTreeMap<i64, f64>,
+    /// Exemplars of the first series.
+    exemplars: BTreeMap<i64, f64>,
     requests: u64,
     /// Requests answered 503, and those among them without a `Retry-After`.
     unavailable: u64,
@@ -68,6 +75,7 @@ impl AckLog {
         let senders = logs.iter().enumerate().map(|(sender, log)| {
             let sender = Sender {
                 name: sender.to_string(),
+                message: if sender % 2 == 0 { WriteMessage::V1 } else { WriteMessage::V2 },
                 http: Http::new(url, Some(token)),
                 stop: stop.clone(),
                 log: log.clone(),
@@ -126,6 +134,9 @@ impl AckLog {
                 let strange: Vec<_> = there.iter().filter(|(t, v)| sent(t) != Some(v)).take(5).collect();
                 assert!(strange.is_empty(), "{series} has samples that nobody sent: {strange:?}");
             }
+            let there = read_exemplars(http, sender);
+            let lost: Vec<_> = before.exemplars.iter().filter(|(t, v)| there.get(t) != Some(v)).collect();
+            assert!(lost.is_empty(), "{} of {} exemplars lost: {lost:?}", lost.len(), before.exemplars.len());
         }
     }
 }
@@ -136,27 +147,50 @@ impl Drop for AckLog {
     }
 }
 
-/// The samples of each series of one sender, all of them.
+/// The samples of each series of one sender, all of them; of a histogram its sum.
 #[track_caller]
 fn read_back(http: &Http, sender: usize) -> Vec<(String, BTreeMap<i64, f64>)> {
-    let query = format!("acked{{sender=\"{sender}\"}}[1d]");
+    let query = format!("{{__name__=~\"acked.*\",sender=\"{sender}\"}}[1d]");
     let time = format!("{:.3}", (now_ms() + 1000) as f64 / 1000.0);
     let data = http.data("/api/v1/query", &[("query", &query), ("time", &time)]);
-    let point = |point: &serde_json::Value| {
-        let t = (point[0].as_f64().unwrap() * 1000.0).round() as i64;
-        (t, point[1].as_str().unwrap().parse().unwrap())
+    let number = |text: &Value| text.as_str().unwrap().parse::<f64>().unwrap();
+    let float = |point: &Value| (ms(&point[0]), number(&point[1]));
+    let histogram = |point: &Value| {
+        let sum = number(&point[1]["sum"]);
+        assert_eq!(number(&point[1]["count"]), sum.abs() + 1.0, "{point}");
+        (ms(&point[0]), sum)
     };
+    let points = |series: &Value, key: &str| series[key].as_array().cloned().unwrap_or_default();
     let series = data["result"].as_array().unwrap().iter();
     series
         .map(|series| {
-            let samples = series["values"].as_array().unwrap().iter().map(point).collect();
-            (series["metric"].to_string(), samples)
+            let floats = points(series, "values");
+            let histograms = points(series, "histograms");
+            let samples = floats.iter().map(float).chain(histograms.iter().map(histogram));
+            (series["metric"].to_string(), samples.collect())
         })
         .collect()
 }
 
+/// The exemplars of one sender's first series.
+#[track_caller]
+fn read_exemplars(http: &Http, sender: usize) -> BTreeMap<i64, f64> {
+    let query = format!("acked{{sender=\"{sender}\",series=\"0\"}}");
+    let (start, end) = ((now_ms() / 1000 - 86_400).to_string(), (now_ms() / 1000 + 60).to_string());
+    let data = http.data("/api/v1/query_exemplars", &[("query", &query), ("start", &start), ("end", &end)]);
+    let exemplars = data[0]["exemplars"].as_array().cloned().unwrap_or_default();
+    let number = |exemplar: &Value| exemplar["value"].as_str().unwrap().parse().unwrap();
+    exemplars.iter().map(|exemplar| (ms(&exemplar["timestamp"]), number(exemplar))).collect()
+}
+
+fn ms(seconds: &Value) -> i64 {
+    (seconds.as_f64().unwrap() * 1000.0).round() as i64
+}
+
 struct Sender {
     name: String,
+    /// Which message it sends.
+    message: WriteMessage,
     http: Http,
     stop: Arc<AtomicBool>,
     log: Arc<Mutex<Log>>,
@@ -170,25 +204,25 @@ impl Sender {
         for count in 0u32.. {
             last = now_ms().max(last + 1);
             let v = f64::from(count);
-            let samples =
-                [Sample { t: start - LATE_MS + i64::from(count) * LATE_STEP_MS, v: -v }, Sample { t: last, v }];
-            self.log.lock().unwrap().pending = samples.iter().map(|s| (s.t, s.v)).collect();
-            if !self.send(&samples) {
+            let samples = [(start - LATE_MS + i64::from(count) * LATE_STEP_MS, -v), (last, v)];
+            let exemplar = count.is_multiple_of(REQUESTS_PER_EXEMPLAR).then_some((last, v));
+            self.log.lock().unwrap().pending = samples.into_iter().collect();
+            if !self.send(self.body(&samples, exemplar)) {
                 return;
             }
             let mut log = self.log.lock().unwrap();
             let acked = std::mem::take(&mut log.pending);
             log.acked.extend(acked);
+            log.exemplars.extend(exemplar);
             drop(log);
             std::thread::sleep(self.pause);
         }
     }
 
     /// Sends one request until it is acknowledged; false when told to stop before.
-    fn send(&self, samples: &[Sample]) -> bool {
-        let body = self.body(samples);
+    fn send(&self, body: Vec<u8>) -> bool {
         while !self.stop.load(Relaxed) {
-            let answer = self.http.write(body.clone());
+            let answer = self.http.write(self.message, body.clone());
             let mut log = self.log.lock().unwrap();
             log.requests += 1;
             match answer {
@@ -207,13 +241,47 @@ impl Sender {
         false
     }
 
-    fn body(&self, samples: &[Sample]) -> Vec<u8> {
-        let mut encoder = WriteRequestEncoder::new();
+    /// One request: the samples as floats, as histograms of integers and as histograms of floats.
+    fn body(&self, samples: &[(Timestamp, f64)], exemplar: Option<(Timestamp, f64)>) -> Vec<u8> {
+        let (mut v1, mut v2) = (WriteRequestEncoder::new(), WriteRequestV2Encoder::new());
+        let exemplar = exemplar.map(|(t, v)| {
+            let id = format!("{v}");
+            Exemplar { labels: Labels::from_pairs([("trace_id", id.as_str())]), t, v }
+        });
         for series in 0..SERIES {
+            let (name, value): (&str, fn(f64) -> SampleValue) = match series.checked_sub(FLOATS) {
+                None => ("acked", SampleValue::Float),
+                Some(0) => ("acked_histogram", |v| SampleValue::Histogram(Arc::new(histogram(v)))),
+                Some(_) => ("acked_float_histogram", |v| SampleValue::FloatHistogram(Arc::new(histogram(v)))),
+            };
+            let values: Vec<_> = samples.iter().map(|(t, v)| (*t, value(*v))).collect();
+            let exemplars = if series == 0 { exemplar.as_slice() } else { &[] };
+            let content = SeriesContent { values: &values, exemplars, ..SeriesContent::default() };
             let series = series.to_string();
-            encoder.push([("__name__", "acked"), ("sender", &self.name), ("series", &series)], samples);
+            let labels = [("__name__", name), ("sender", &self.name), ("series", &series)];
+            match self.message {
+                WriteMessage::V1 => v1.push_content(&encode_labels(labels), &content),
+                WriteMessage::V2 => v2.push(labels, &content),
+            }
         }
-        encoder.finish_compressed().unwrap()
+        match self.message {
+            WriteMessage::V1 => v1.finish_compressed().unwrap(),
+            WriteMessage::V2 => v2.finish_compressed().unwrap(),
+        }
+    }
+}
+
+/// A histogram whose sum is `v`, of as many observations and one more.
+fn histogram(v: f64) -> Histogram {
+    Histogram {
+        schema: 3,
+        zero_threshold: 0.001,
+        zero_count: 1.0,
+        count: v.abs() + 1.0,
+        sum: v,
+        positive_spans: vec![Span { offset: 2, length: 1 }],
+        positive_buckets: vec![v.abs()],
+        ..Histogram::default()
     }
 }
 

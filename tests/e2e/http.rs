@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use wire::remote_write::WriteMessage;
 
 /// Talks to one server.
 pub(crate) struct Http {
@@ -43,10 +44,10 @@ impl Http {
     }
 
     /// The answer to a remote write of a compressed message; nothing when nobody answers.
-    pub(crate) fn write(&self, body: Vec<u8>) -> Option<Answer> {
+    pub(crate) fn write(&self, message: WriteMessage, body: Vec<u8>) -> Option<Answer> {
         let request = self.client.post(format!("{}/api/v1/write", self.base)).body(body);
-        let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
-        self.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+        let content_type = format!("application/x-protobuf;proto={}", message.as_str());
+        self.send(request.header("Content-Type", content_type).header("Content-Encoding", "snappy"))
     }
 
     fn send(&self, request: reqwest::RequestBuilder) -> Option<Answer> {
