@@ -18,7 +18,15 @@ pub(crate) use record::{
     TombstoneRecord,
 };
 pub use replay::ReplayProgress;
-pub(crate) use replay::{Replayed, replay};
+pub(crate) use replay::{Replayed, read_late, remove_late, replay};
+
+/// The bytes of a segment that has these records.
+#[cfg(test)]
+pub(crate) fn segment_of(records: &Records) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::push_commit(&mut bytes, 0, records);
+    bytes
+}
 
 /// The directory of the log inside the data directory.
 pub(crate) const WAL_DIR: &str = "wal";

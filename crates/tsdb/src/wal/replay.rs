@@ -10,6 +10,8 @@ use super::record::{Record, decode};
 use super::{Log, WAL_DIR, identity, names};
 use crate::integrity::Finding;
 
+/// The second log of a Prometheus, in the data directory.
+const LATE_DIR: &str = "wbl";
 /// Where copies of damaged bytes are put, in the data directory.
 const QUARANTINE_DIR: &str = "quarantine";
 /// Of one damaged place so many bytes are copied.
@@ -97,6 +99,38 @@ pub(crate) fn replay(
     let replayed = reading.replayed;
     let store = store.map_or_else(|| identity::make(&dir), Ok)?;
     Ok((Log::start(dir, store, next, closed, last_len)?, replayed))
+}
+
+/// Hands the records of the second log of a Prometheus, that of samples that came late, to `apply`. Returns nothing if
+/// there is none. Markers of chunks written elsewhere need no reading: their samples are in this log too.
+pub(crate) fn read_late(root: &Dir, apply: &mut dyn FnMut(Record)) -> Result<Option<Replayed>, DiskError> {
+    if !root.list()?.iter().any(|entry| entry.is_dir && entry.name == LATE_DIR) {
+        return Ok(None);
+    }
+    let dir = root.sub(LATE_DIR)?;
+    let mut apply = |_, record| {
+        apply(record);
+        Timestamp::MIN
+    };
+    let progress = ReplayProgress::default();
+    let (apply, progress): (&mut dyn FnMut(_, _) -> _, _) = (&mut apply, &progress);
+    let mut reading =
+        Reading { root, apply, progress, torn: Vec::new(), quarantined: 0, replayed: Replayed::default() };
+    for entry in dir.list()? {
+        if let Some(number) = names::segment_number(&entry.name) {
+            // Whatever is missing at the end of one was damaged, unless nothing follows.
+            let torn = std::mem::take(&mut reading.torn);
+            torn.iter().try_for_each(|torn| reading.damaged(&torn.path, torn.offset, torn.what, &torn.bytes))?;
+            reading.segment(&dir, &entry.name, format!("{LATE_DIR}/{}", entry.name), Some(number))?;
+        }
+    }
+    Ok(Some(reading.replayed))
+}
+
+/// Removes that log, once what it says is durable elsewhere.
+pub(crate) fn remove_late(root: &Dir) -> Result<(), DiskError> {
+    root.remove(LATE_DIR)?;
+    root.sync()
 }
 
 /// The segments that the checkpoint does not replace, without empty ones at the end, which were made for later.

@@ -3,6 +3,7 @@
 //! One thread reads the log, makes the series and hands their samples to workers, each of which has its own series.
 
 mod apply;
+mod late;
 mod refs;
 mod worker;
 
@@ -11,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use dashmap::DashMap;
-use disk::{Dir, DiskError};
+use disk::Dir;
 use hashbrown::HashSet;
 use model::{StartRun, Timestamp};
 use parking_lot::RwLock;
@@ -20,6 +21,7 @@ use super::exemplars::Exemplars;
 use super::series::Series;
 use super::{ChunkFiles, Counts, Head};
 use crate::block::{Block, WalCover};
+use crate::error::TsdbError;
 use crate::options::Options;
 use crate::wal::{self, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
 use apply::Restored;
@@ -59,7 +61,7 @@ impl Head {
         covers: &WalCovers,
         maxt: Timestamp,
         progress: &ReplayProgress,
-    ) -> Result<(Head, Replayed), DiskError> {
+    ) -> Result<(Head, Replayed), TsdbError> {
         Head::restore_with(root, chunk_files, options, covers, maxt, progress, None)
     }
 
@@ -72,13 +74,14 @@ impl Head {
         maxt: Timestamp,
         progress: &ReplayProgress,
         workers: Option<usize>,
-    ) -> Result<(Head, Replayed), DiskError> {
+    ) -> Result<(Head, Replayed), TsdbError> {
         let mut restored = Restored::new(chunk_files, maxt, Exemplars::new(options.exemplars_per_project_max));
         let (log, replayed, mint) = thread::scope(|scope| {
             let mut workers = Workers::start(scope, workers);
             let mut apply = |segment, record| restored.apply(segment, record, covers, &mut workers);
-            let (log, replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
-            Ok((log, replayed, workers.finish()))
+            let (log, mut replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
+            replayed.findings.extend(late::adopt(root, &log, &mut restored, &mut workers)?);
+            Ok::<_, TsdbError>((log, replayed, workers.finish()))
         })?;
         if restored.leaning {
             log.join_closed();
@@ -237,6 +240,37 @@ mod tests {
                 // Each start begins a segment, so the description of a series is in the same one.
                 assert!(contents(workers) == serial, "seed {seed}, {workers} workers");
             }
+        }
+    }
+
+    #[test]
+    fn a_second_log_is_taken_over_and_removed() {
+        let root = disk::Sim::new(1).root();
+        let labels = Labels::from_pairs([("__name__", "m")]);
+        let sample = |t: i64, v: f64| SampleRecord { series: SeriesRef(9), sample: Sample { t, v } };
+        let mut first = Records::default();
+        first.series([(SeriesRef(9), &labels)]);
+        first.samples([sample(1000, 1.0)]);
+        let (head, _) = restore_by(&root, 2);
+        head.log().append(&first, 1000).unwrap();
+        drop(head);
+        let late = root.sub("wbl").unwrap();
+        for (segment, t) in [("00000000", 300), ("00000003", 400)] {
+            let mut records = Records::default();
+            records.samples([sample(t, 2.0), sample(1000, 3.0)]);
+            let value = SampleValue::Histogram(Arc::new(Histogram::default()));
+            records.histograms(&[HistogramRecord { series: SeriesRef(9), t: t + 1, value }]);
+            late.create(segment).unwrap().append(&wal::segment_of(&records)).unwrap();
+        }
+        for _ in 0..2 {
+            let (head, replayed) = restore_by(&root, 2);
+            assert_eq!(replayed.findings, []);
+            let snapshot = head.all_series()[0].snapshot(TimeRange::ALL);
+            let in_order = snapshot.chunks.iter().flat_map(|chunk| chunk.samples(TimeRange::ALL).unwrap());
+            let mut times: Vec<_> = in_order.chain(snapshot.late).map(|(t, _)| t).collect();
+            times.sort_unstable();
+            assert_eq!((head.all_series().len(), times), (1, vec![300, 301, 400, 401, 1000]));
+            assert!(root.list().unwrap().iter().all(|entry| entry.name != "wbl"));
         }
     }
 }

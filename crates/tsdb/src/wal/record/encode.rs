@@ -28,13 +28,6 @@ impl Records {
         self.changes = 0;
     }
 
-    /// A record as another log had it.
-    pub(crate) fn copy(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
-        self.ends.push(self.bytes.len());
-        self.changes += 1;
-    }
-
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()

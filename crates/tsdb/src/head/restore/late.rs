@@ -1,0 +1,87 @@
+//! A Prometheus keeps samples that came late in a second log: they are written into ours, and it is removed.
+
+use std::sync::Arc;
+
+use disk::{Dir, DiskError};
+use hashbrown::HashSet;
+use model::Timestamp;
+
+use super::WalCovers;
+use super::apply::Restored;
+use super::worker::Workers;
+use crate::error::TsdbError;
+use crate::integrity::Finding;
+use crate::wal::{self, Describe, Log, Record, Records, SeriesRef};
+
+/// The log is synced after so many of these records, so that it need not keep more of them.
+const RECORDS_PER_SYNC: usize = 256;
+
+/// Adds the samples of a second log to the series and to `log`, durably, then removes it. A crash before that leaves it
+/// there; it is read again, and samples that are there already are not added twice.
+pub(super) fn adopt(
+    root: &Dir,
+    log: &Log,
+    restored: &mut Restored,
+    workers: &mut Workers<'_>,
+) -> Result<Vec<Finding>, TsdbError> {
+    let mut adoption = Adoption { log, described: HashSet::new(), segment: None, unsynced: 0 };
+    let mut result = Ok(());
+    let read = wal::read_late(root, &mut |record| {
+        if result.is_ok() {
+            result = adoption.write(&record, restored);
+            restored.apply(None, record, &WalCovers::default(), workers);
+        }
+    })?;
+    result?;
+    let Some(read) = read else { return Ok(Vec::new()) };
+    log.wait_durable(log.position(), restored)?;
+    wal::remove_late(root)?;
+    tracing::info!(records = read.records, "the log of late samples is part of the log now");
+    Ok(read.findings)
+}
+
+/// What was written so far.
+struct Adoption<'a> {
+    log: &'a Log,
+    /// The series that the current segment describes.
+    described: HashSet<SeriesRef>,
+    segment: Option<u64>,
+    unsynced: usize,
+}
+
+impl Adoption<'_> {
+    fn write(&mut self, record: &Record, restored: &Restored) -> Result<(), Arc<DiskError>> {
+        let mut changes = Records::default();
+        let (mut mentioned, mut newest) = (HashSet::new(), Timestamp::MIN);
+        match record {
+            Record::Samples(all) => {
+                changes.samples(all.iter().copied());
+                mentioned.extend(all.iter().map(|record| record.series));
+                newest = all.iter().map(|record| record.sample.t).fold(newest, Timestamp::max);
+            }
+            Record::Histograms(all) => {
+                changes.histograms(all);
+                mentioned.extend(all.iter().map(|record| record.series));
+                newest = all.iter().map(|record| record.t).fold(newest, Timestamp::max);
+            }
+            _ => return Ok(()),
+        }
+        let segment = self.log.ready()?;
+        if self.segment.replace(segment) != Some(segment) {
+            self.described.clear();
+        }
+        mentioned.retain(|id| self.described.insert(*id));
+        let mut described = Records::default();
+        restored.describe(&mentioned, &mut described);
+        if !described.is_empty() {
+            self.log.append(&described, Timestamp::MIN)?;
+        }
+        let position = self.log.append(&changes, newest)?;
+        self.unsynced += 1;
+        if self.unsynced == RECORDS_PER_SYNC {
+            self.unsynced = 0;
+            self.log.wait_durable(position, restored)?;
+        }
+        Ok(())
+    }
+}
