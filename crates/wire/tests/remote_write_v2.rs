@@ -200,11 +200,26 @@ fn requests_hold_no_more_than_their_limits() {
 #[test]
 fn labels_are_bounded_as_if_every_series_brought_its_own() {
     let symbols = vec![String::new(), "__name__".into(), "x".repeat(4000)];
-    let body = Request { symbols, timeseries: vec![series(&[1, 2], &[]); 100] }.encode_to_vec();
+    let body = Request { symbols: symbols.clone(), timeseries: vec![series(&[1, 2], &[]); 100] }.encode_to_vec();
     let limits = |bytes| BodyLimits { decompressed_bytes_max: bytes, ..BodyLimits::default() };
-    assert!(WriteRequest::parse_v2(&body, &limits(401_000)).is_ok());
-    let refused = WriteRequest::parse_v2(&body, &limits(400_999)).unwrap_err();
-    assert_eq!(refused, WireError::TooMany { what: "bytes of labels", limit: 400_999 });
+    assert!(WriteRequest::parse_v2(&body, &limits(400_800)).is_ok());
+    let refused = WriteRequest::parse_v2(&body, &limits(400_799)).unwrap_err();
+    assert_eq!(refused, WireError::TooMany { what: "bytes of labels", limit: 400_799 });
+
+    // What no series may have is refused for its series, and never written out.
+    let long = vec![String::new(), "__name__".into(), "x".repeat(100_000)];
+    for (symbols, refs, expected) in [
+        (symbols, [1, 2].repeat(100), "100 labels, limit 64 in series "),
+        (long, [1, 2].repeat(60), "value of 100000 bytes of label \"__name__\", limit 4096 in series "),
+    ] {
+        let body = Request { symbols, timeseries: vec![series(&refs, &[]); 1000] }.encode_to_vec();
+        let request = WriteRequest::parse_v2(&body, &BodyLimits::default()).unwrap();
+        for series in request.series() {
+            assert!(series.raw_labels(&mut Vec::new()).is_empty());
+            let refused = series.labels(&mut LabelsBuilder::default()).unwrap_err().to_string();
+            assert!(refused.starts_with(expected), "{refused}");
+        }
+    }
 }
 
 #[test]

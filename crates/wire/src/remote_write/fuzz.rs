@@ -102,7 +102,7 @@ fn read_all(version: WriteMessage, message: &[u8], limits: &BodyLimits) -> Resul
             assert!(refused.to_string().len() < 2048, "an error of {} bytes", refused.to_string().len());
             assert!(builder.build().is_empty());
         }
-        let _ = series.raw_labels(&mut raw);
+        assert!(series.raw_labels(&mut raw).len() <= 64 * message.len() + 1024);
         counts.0 += series.samples().len();
         counts.1 += series.histograms().inspect(|read| assert_whole(read.as_ref().ok())).count();
         counts.2 += series.exemplars().count();

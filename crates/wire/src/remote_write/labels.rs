@@ -13,7 +13,7 @@ const NAME: u32 = bytes_tag(1);
 const VALUE: u32 = bytes_tag(2);
 
 /// No value may be longer, whatever the limits say.
-const VALUE_BYTES_HARD_MAX: usize = 64 << 10;
+pub(super) const VALUE_BYTES_HARD_MAX: usize = 64 << 10;
 /// Bytes of a refused series that its error shows.
 const SHOWN_BYTES_MAX: usize = 300;
 /// Bytes of one name or value that it shows.

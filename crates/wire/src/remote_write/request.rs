@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use model::{Exemplar, LabelsBuilder, Sample, SampleValue, StartRun, Timestamp};
 
-use super::labels::{read_labels, show};
+use super::labels::{read_labels, set_labels, show};
 use super::metadata::{FamilyMetadata, SeriesFamily};
 use super::symbols::Symbols;
 use super::{BodyLimits, LabelLimits, WriteMessage, exemplar, histogram, v1, v2};
@@ -64,8 +64,9 @@ pub(super) enum LabelsAt {
     Gathered,
     /// References, all of them to symbols.
     Refs,
-    /// References of which one leads nowhere, or is without its pair.
-    BadRefs,
+    /// References that no series may have: one leads nowhere or is without its pair, or they are too many or resolve
+    /// to too much. What exactly is found out when the labels are asked for.
+    RefusedRefs,
 }
 
 /// A field of the request.
@@ -189,7 +190,7 @@ impl<'a> TimeSeries<'a> {
     /// hashing them, in whichever version it comes.
     ///
     /// Different bytes may still be equal labels: in another order, or with empty values. Labels of 2.0 are written
-    /// out to `buf`, which keeps its memory for the next series; those with a bad reference are no bytes at all.
+    /// out to `buf`, which keeps its memory for the next series; those that no series may have are no bytes at all.
     #[inline]
     pub fn raw_labels<'b>(&self, buf: &'b mut Vec<u8>) -> &'b [u8]
     where
@@ -203,7 +204,7 @@ impl<'a> TimeSeries<'a> {
                 self.request.symbols.write_labels(self.refs(), buf);
                 buf
             }
-            LabelsAt::BadRefs => &[],
+            LabelsAt::RefusedRefs => &[],
         }
     }
 
@@ -211,27 +212,35 @@ impl<'a> TimeSeries<'a> {
     ///
     /// Errors: labels that no series may have; `into` is then empty.
     pub fn labels(&self, into: &mut LabelsBuilder) -> Result<(), LabelError> {
-        if self.extent.labels_at == LabelsAt::BadRefs {
-            into.clear();
-            return Err(LabelError { series: show(self.request.symbols.pairs(self.refs())), fault: self.bad_ref() });
+        let limits = &self.request.limits;
+        match self.extent.labels_at {
+            LabelsAt::Body | LabelsAt::Gathered => read_labels(self.raw_labels(&mut Vec::new()), limits, into),
+            LabelsAt::Refs => set_labels(self.request.symbols.pairs(self.refs()), limits, into),
+            LabelsAt::RefusedRefs => {
+                into.clear();
+                let pairs = self.request.symbols.pairs(self.refs());
+                match self.bad_ref() {
+                    Some(fault) => Err(LabelError { series: show(pairs), fault }),
+                    None => set_labels(pairs, limits, into),
+                }
+            }
         }
-        read_labels(self.raw_labels(&mut Vec::new()), &self.request.limits, into)
     }
 
     fn refs(&self) -> &'a [u32] {
         self.request.refs.get(as_usize(&self.extent.labels)).unwrap_or_default()
     }
 
-    /// What is wrong with the references of a series that was found to have a bad one.
+    /// The reference that leads nowhere or is without its pair, if there is one.
     #[cold]
-    fn bad_ref(&self) -> LabelFault {
+    fn bad_ref(&self) -> Option<LabelFault> {
         let labels = self.request.symbols.check(self.refs()).err();
         let described = || {
             let mut family = SeriesFamily::default();
             self.messages(v2::METADATA, u32::MAX).try_for_each(|message| v2::read_family(message, &mut family));
             self.request.check_family(&family).err()
         };
-        labels.or_else(described).unwrap_or(LabelFault::NoMetricName)
+        labels.or_else(described)
     }
 
     /// The float samples, in the order sent.

@@ -52,15 +52,15 @@ impl<'a> Symbols<'a> {
     }
 
     /// The names and values that `references` stand for; one that is not in the table is shown as a question mark.
-    pub(super) fn pairs(&self, references: &[u32]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    pub(super) fn pairs(&self, references: &[u32]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
         let text = |reference| self.get(reference).unwrap_or(b"?");
         references.as_chunks().0.iter().map(move |[name, value]| (text(*name), text(*value)))
     }
 
-    /// Bytes that the labels take; `None` if [`Symbols::check`] refuses them.
+    /// Bytes of all names and values; `None` if [`Symbols::check`] refuses them.
     #[inline]
     pub(super) fn labels_len(&self, references: &[u32]) -> Option<u64> {
-        let mut len = references.len() as u64;
+        let mut len = 0;
         for reference in references {
             let at = self.at.get(*reference as usize)?;
             len += u64::from(at.end - at.start);

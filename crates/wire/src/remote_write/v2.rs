@@ -5,9 +5,10 @@
 
 use model::{METRIC_NAME, Sample, Timestamp};
 
+use super::labels::VALUE_BYTES_HARD_MAX;
 use super::metadata::{KIND, SeriesFamily};
 use super::request::{Extent, Field, LabelsAt, WriteRequest, as_u32, check_fields};
-use super::{BodyLimits, WriteMessage};
+use super::{BodyLimits, LabelLimits, WriteMessage};
 use crate::field::{Cursor, bytes_tag, field_number, fixed64_tag, varint_tag};
 use crate::{LabelFault, WireError};
 
@@ -129,22 +130,26 @@ impl<'a> WriteRequest<'a> {
         }
     }
 
-    /// Marks the series with references to nowhere, and bounds what the others resolve to: a few bytes of references
+    /// Marks the series whose references no series may have, and bounds what the others resolve to: a few bytes of references
     /// can name a long symbol over and over.
     fn check_refs(&mut self, limits: &BodyLimits) -> Result<(), WireError> {
+        let LabelLimits { labels_max, name_bytes_max, value_bytes_max } = limits.labels;
+        // More than that, and a name or a value among them is too long.
+        let pair_bytes_max = name_bytes_max.saturating_add(value_bytes_max.min(VALUE_BYTES_HARD_MAX));
+        let series_bytes_max = labels_max.saturating_mul(pair_bytes_max) as u64;
         let mut len = 0;
         for extent in &mut self.series {
             let refs = self.refs.get(extent.labels.start as usize..extent.labels.end as usize).unwrap_or_default();
             match self.symbols.labels_len(refs) {
-                Some(labels_len) => len += labels_len,
-                None => extent.labels_at = LabelsAt::BadRefs,
+                Some(labels_len) if refs.len() / 2 <= labels_max && labels_len <= series_bytes_max => len += labels_len,
+                _ => extent.labels_at = LabelsAt::RefusedRefs,
             }
         }
         for family in &self.families {
             if self.check_family(family).is_err()
                 && let Some(extent) = self.series.get_mut(family.series)
             {
-                extent.labels_at = LabelsAt::BadRefs;
+                extent.labels_at = LabelsAt::RefusedRefs;
             }
         }
         let limit = limits.decompressed_bytes_max;
