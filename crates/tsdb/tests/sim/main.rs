@@ -15,6 +15,8 @@ mod run;
 mod step;
 mod store;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 /// 2026-01-01, a block boundary.
 const START: i64 = 1_767_225_600_000;
 const MINUTE_MS: i64 = 60_000;
@@ -23,4 +25,12 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// How many seeds the long mode was asked for.
 fn long_seeds() -> Option<u64> {
     Some(std::env::var("SIM_SEEDS").ok()?.parse().expect("SIM_SEEDS is a number"))
+}
+
+/// Makes an error of a panic.
+fn attempt<T>(act: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panicked| {
+        let text = panicked.downcast_ref::<String>().cloned();
+        Err(text.or(panicked.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or("panic".to_owned()))
+    })
 }

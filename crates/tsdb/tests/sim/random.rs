@@ -1,7 +1,5 @@
 //! Seeded random operations against the model.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use disk::Sim;
 use disk::sim::Fault;
 use model::SampleValue;
@@ -11,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use crate::model::{Key, Value, WINDOW_MS};
 use crate::run::Run;
 use crate::step::Step;
-use crate::{HOUR_MS, MINUTE_MS, long_seeds};
+use crate::{HOUR_MS, MINUTE_MS, attempt, long_seeds};
 
 /// Seeds of the normal run.
 const SEEDS: u64 = 2000;
@@ -103,14 +101,6 @@ fn choose_and_run(seed: u64) -> (Vec<Step>, Result<(), String>) {
         Ok(())
     });
     (done, result)
-}
-
-/// Makes a failure of a panic.
-fn attempt(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panicked| {
-        let text = panicked.downcast_ref::<String>().cloned();
-        Err(text.or(panicked.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or("panic".to_owned()))
-    })
 }
 
 fn run_steps(seed: u64, steps: &[Step]) -> Result<(), String> {

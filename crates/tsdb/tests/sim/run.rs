@@ -63,7 +63,7 @@ impl Run {
     }
 
     /// Opens the store, again when a failing call or a power cut got in between.
-    fn open(&mut self) -> Result<(), String> {
+    pub(crate) fn open(&mut self) -> Result<(), String> {
         for _ in 0..OPENINGS_MAX {
             let failures = self.sim.failures();
             match self.try_open() {
