@@ -1,4 +1,4 @@
-//! Bytes to model and back: remote write, remote read, text formats and Prometheus' JSON; it opens no socket and knows no HTTP.
+//! Bytes to model and back: remote write and read, metrics as text, Prometheus' JSON; no socket, no HTTP.
 
 mod error;
 pub mod exposition;

@@ -130,8 +130,8 @@ impl<'a> WriteRequest<'a> {
         }
     }
 
-    /// Marks the series whose references no series may have, and bounds what the others resolve to: a few bytes of references
-    /// can name a long symbol over and over.
+    /// Marks the series whose references no series may have, and bounds what the others resolve to: a few bytes of
+    /// references can name a long symbol over and over.
     fn check_refs(&mut self, limits: &BodyLimits) -> Result<(), WireError> {
         let LabelLimits { labels_max, name_bytes_max, value_bytes_max } = limits.labels;
         // More than that, and a name or a value among them is too long.
