@@ -11,7 +11,7 @@ use model::{Interrupt, StorageError};
 use promql::{EvalError, ParseError};
 use thiserror::Error;
 use tsdb::{AppendError, TsdbError};
-use wire::{UnsupportedMedia, WireError};
+use wire::{ReadError, UnsupportedMedia, WireError};
 
 /// Why the server could not start, or ended.
 #[derive(Debug, Error)]
@@ -241,6 +241,17 @@ impl From<WireError> for ApiError {
             | WireError::Malformed { .. }
             | WireError::Symbols { .. }
             | WireError::TooMany { .. } => ApiError::BadData(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> ApiError {
+        match error {
+            ReadError::Wire(error) => error.into(),
+            ReadError::Pattern(_) | ReadError::MatcherType { .. } | ReadError::NotUtf8 | ReadError::Answer { .. } => {
+                ApiError::BadData(error.to_string())
+            }
         }
     }
 }

@@ -168,6 +168,9 @@ fn store(text: &mut Text, stats: &Stats) {
     text.gauge("promenade_wal_segment", "Current segment of the write-ahead log.", stats.wal_segment);
     text.counter("promenade_wal_bytes_total", "Bytes appended to the write-ahead log.", stats.wal_appended_bytes);
     text.counter("promenade_wal_syncs_total", "Syncs of the write-ahead log to the disk.", stats.wal_syncs);
+    let hold = stats.longest_hold.as_secs_f64();
+    text.gauge("promenade_head_longest_hold_seconds", "Longest time for which maintenance kept writes away.", hold);
+    text.gauge("promenade_exemplars", "Exemplars kept.", stats.exemplars);
     text.gauge("promenade_blocks", "Blocks on disk.", stats.blocks);
     text.gauge("promenade_block_bytes", "Bytes of the blocks on disk.", stats.block_bytes);
 }

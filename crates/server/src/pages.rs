@@ -25,12 +25,14 @@ pub(crate) async fn healthy() -> Response {
     reply::text("Promenade is Healthy.\n")
 }
 
-/// `/-/ready`: queries and writes are answered.
+/// `/-/ready`: queries and writes are answered; until then, how far the replay of the log is.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     if app.store().is_ready() {
         return reply::text("Promenade is Ready.\n");
     }
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "Service Unavailable\n").into_response()
+    let (bytes, done) = app.store().replay().bytes();
+    let progress = format!("Promenade is not ready: {} of {} MiB of the log are replayed.\n", done >> 20, bytes >> 20);
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], progress).into_response()
 }
 
 /// Every path that is not in the table.

@@ -17,7 +17,7 @@ use crate::state::App;
 /// Parameters of one request. A relist of a metrics adapter sends hundreds of `match[]`; nobody sends thousands.
 const PARAMS_MAX: usize = 4096;
 /// Bound of every time, positive and negative: a quarter of what `i64` holds, so that sums of times never overflow.
-const TIME_MS_MAX: i64 = i64::MAX / 4;
+pub(crate) const TIME_MS_MAX: i64 = i64::MAX / 4;
 /// How Prometheus' own client writes the earliest and the latest time there is.
 const EARLIEST: &str = "-292273086-05-16T16:47:06Z";
 const LATEST: &str = "292277025-08-18T07:12:54.999999999Z";

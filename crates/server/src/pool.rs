@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use model::{Budget, Pool, Stop};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::outflow::{self, Inlet};
 
 /// Runs CPU work beside the async threads, so that a heavy query never delays another request's bytes.
 pub(crate) struct QueryPool {
@@ -62,8 +64,7 @@ impl QueryPool {
         query: impl FnOnce(&Budget) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let deadline = Instant::now() + timeout.unwrap_or(self.timeout).min(self.timeout);
-        let turn = tokio::time::timeout_at(deadline.into(), self.turns.clone().acquire_owned());
-        let turn = turn.await.map_err(|_| ApiError::Timeout)?.map_err(ApiError::internal)?;
+        let turn = self.turn(deadline).await?;
 
         let stop = Stop::default();
         let _guard = CancelOnDrop(stop.clone());
@@ -81,6 +82,36 @@ impl QueryPool {
                 Err(ApiError::Timeout)
             }
         }
+    }
+
+    /// Waits for a turn and runs `query` on a blocking thread, which sends its answer piece by piece.
+    ///
+    /// Errors: those before the first piece. Later ones, a time-out among them, break the body off.
+    pub(crate) async fn stream(
+        &self,
+        query: impl FnOnce(&Budget, &Inlet) -> Result<(), ApiError> + Send + 'static,
+    ) -> Result<Body, ApiError> {
+        let deadline = Instant::now() + self.timeout;
+        let turn = self.turn(deadline).await?;
+        let stop = Stop::default();
+        let budget = Budget::new(stop.clone(), self.bytes.clone(), self.query_bytes_max, self.query_samples_max);
+        let (inlet, outlet) = outflow::queue(deadline, stop.clone());
+        let watch = tokio::spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            stop.time_out();
+        });
+        tokio::task::spawn_blocking(move || {
+            let outcome = query(&budget, &inlet);
+            inlet.end(outcome);
+            watch.abort();
+            drop(turn);
+        });
+        outlet.into_body().await
+    }
+
+    async fn turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, ApiError> {
+        let turn = tokio::time::timeout_at(deadline.into(), self.turns.clone().acquire_owned());
+        turn.await.map_err(|_| ApiError::Timeout)?.map_err(ApiError::internal)
     }
 }
 

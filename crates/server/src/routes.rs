@@ -8,12 +8,14 @@ use control::Action;
 use tower::ServiceExt;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 
 use crate::auth::{Need, authorize};
 use crate::metrics::observe;
 use crate::state::App;
-use crate::{absent, admin, cors, exemplars, exposition, labels, metadata, pages, paths, query, series, status, write};
+use crate::{
+    absent, admin, cors, exemplars, exposition, labels, metadata, pages, paths, query, read, series, status, write,
+};
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
 pub(crate) const PROJECT_BASE: &str = "/v1alpha5/projects/{project_id}/metrics/timeseries";
@@ -58,6 +60,7 @@ fn table() -> Vec<Entry> {
         entry(GET, "/metrics", Operator(Read), exposition::show),
         entry(POST, "/api/v1/write", Token(Write), write::write),
         entry(POST, "/api/v1/push", Token(Write), write::write),
+        entry(POST, "/api/v1/read", Token(Read), read::read),
         entry(READ, "/api/v1/query", Token(Read), query::instant),
         entry(READ, "/api/v1/query_range", Token(Read), query::range),
         entry(READ, "/api/v1/query-range", Token(Read), query::range),
@@ -71,6 +74,7 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
         entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
         entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),
+        entry(READ, "/api/v1/status/walreplay", Operator(Read), status::walreplay),
         entry(READ, "/api/v1/status/integrity", Operator(Read), status::integrity),
         entry(POST_PUT, "/api/v1/admin/tsdb/flush", Operator(Admin), admin::flush),
         entry(POST_PUT, "/api/v1/admin/tsdb/delete_series", Token(Delete), admin::delete_series),
@@ -127,10 +131,12 @@ pub(crate) fn router(app: &App) -> Router {
 
 /// Gzip for those who list it, and nothing else: Grafana hands a browser's list on and reads gzip alone.
 ///
-/// Below a packet's size it saves nothing; beyond, the fastest level gives most of the saving.
-fn compression() -> CompressionLayer<SizeAbove> {
+/// Below a packet's size it saves nothing; beyond, the fastest level gives most of the saving. Streamed chunks are
+/// compressed already, and their readers look at frames.
+fn compression() -> CompressionLayer<And<SizeAbove, NotForContentType>> {
     let layer = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
-    layer.compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN))
+    let streamed = NotForContentType::const_new("application/x-streamed-protobuf");
+    layer.compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(streamed))
 }
 
 /// Puts the checks and counts of one route around its handler.

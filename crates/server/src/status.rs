@@ -95,6 +95,17 @@ pub(crate) async fn integrity(State(app): State<App>) -> Result<Response, ApiErr
     reply::small(&json!({"findings": findings}))
 }
 
+/// `/api/v1/status/walreplay`: how far the replay of the log is, in segments; answered while it goes on.
+pub(crate) async fn walreplay(State(app): State<App>) -> Result<Response, ApiError> {
+    let (segments, done) = app.store().replay().segments();
+    let state = match segments {
+        _ if app.store().is_ready() => "done",
+        0 => "waiting",
+        _ => "in progress",
+    };
+    reply::small(&json!({"min": 0, "max": segments, "current": done, "state": state}))
+}
+
 fn rfc_3339(ms: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use control::{Grant, WriteAs};
 use model::{ProjectId, Scope, Timestamp};
-use tsdb::{Appender, Db, Options, Querier, Stats, TsdbError};
+use tsdb::{Appender, Db, Options, Querier, ReplayProgress, Stats, TsdbError};
 
 use crate::config::Config;
 use crate::error::{ApiError, ServeError};
@@ -17,6 +17,7 @@ const CLOSE_POLL: Duration = Duration::from_millis(5);
 /// Holds the database once its log is replayed.
 pub(crate) struct Store {
     db: ArcSwapOption<Db>,
+    replay: ReplayProgress,
 }
 
 /// What a grant shows of the store.
@@ -34,7 +35,7 @@ pub(crate) struct Writer {
 impl Store {
     /// A store that is not ready yet.
     pub(crate) fn new() -> Store {
-        Store { db: ArcSwapOption::empty() }
+        Store { db: ArcSwapOption::empty(), replay: ReplayProgress::default() }
     }
 
     /// Opens the database, replaying its log; blocking.
@@ -49,7 +50,7 @@ impl Store {
             exemplars_per_project_max: config.limits.exemplars_per_project_max,
             ..Options::default()
         };
-        let db = Db::open(disk::Dir::open(&config.data_dir)?, options)?;
+        let db = Db::open_with(disk::Dir::open(&config.data_dir)?, options, &self.replay)?;
         self.db.store(Some(Arc::new(db)));
         Ok(())
     }
@@ -57,6 +58,11 @@ impl Store {
     /// Whether queries and writes are answered.
     pub(crate) fn is_ready(&self) -> bool {
         self.db.load().is_some()
+    }
+
+    /// How far the replay of the log is.
+    pub(crate) fn replay(&self) -> &ReplayProgress {
+        &self.replay
     }
 
     /// The grant's view of the series: what its scope leaves out does not exist for it.

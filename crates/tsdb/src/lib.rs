@@ -14,6 +14,7 @@ mod options;
 mod querier;
 mod select;
 mod stats;
+mod values;
 mod wal;
 
 pub use db::{Db, Deleted};
@@ -23,4 +24,5 @@ pub use integrity::Finding;
 pub use options::Options;
 pub use querier::Querier;
 pub use stats::Stats;
+pub use values::SeriesValues;
 pub use wal::ReplayProgress;

@@ -183,6 +183,55 @@ impl MergedSet {
     }
 }
 
+impl MergedSet {
+    /// The samples of series `series_idx` inside the selection's range, each of the kind it was written as.
+    pub(crate) fn values(
+        &self,
+        series_idx: usize,
+        budget: &Budget,
+    ) -> Result<Vec<(Timestamp, SampleValue)>, StorageError> {
+        let MergedSeries { chunks, late, .. } = &self.series[series_idx];
+        let mut by_part: Vec<&ChunkAt> = chunks.iter().collect();
+        by_part.sort_by_key(|chunk| chunk.part());
+        let mut all = Vec::new();
+        for chunk in by_part {
+            budget.check()?;
+            all.extend(self.chunk_values(chunk, budget));
+        }
+        all.extend(late.iter().cloned());
+        budget.count_samples(all.len())?;
+        // Stable, so that of equal times the first part's sample comes first and stays.
+        all.sort_by_key(|(t, _)| *t);
+        all.dedup_by_key(|(t, _)| *t);
+        Ok(all)
+    }
+
+    /// The samples of one chunk inside the selection's range; none of a damaged one.
+    fn chunk_values(&self, chunk: &ChunkAt, budget: &Budget) -> Vec<(Timestamp, SampleValue)> {
+        let of_block = |idx: u32, meta: &ChunkMeta| {
+            let block = &self.blocks[idx as usize];
+            let read = block.chunk(meta).and_then(|(encoding, bytes)| {
+                chunk::samples(encoding, bytes, self.range).map_err(|e| block.corrupt_chunk(meta, &e))
+            });
+            read.unwrap_or_else(|e| {
+                block.tell(&e, "samples of a series are missing", meta.range(), budget);
+                Vec::new()
+            })
+        };
+        match &chunk.place {
+            // The head noted the damage, and what is missing.
+            Place::Head(chunk) => chunk.samples(self.range).unwrap_or_else(|_| {
+                budget.warn(format!("{CHUNKS_HEAD_DIR} is damaged: {LOST}"));
+                Vec::new()
+            }),
+            Place::Block(idx, meta) => of_block(*idx, meta),
+            Place::Thinned(idx, meta, deleted) => {
+                of_block(*idx, meta).into_iter().filter(|(t, _)| !deletes(deleted, *t)).collect()
+            }
+        }
+    }
+}
+
 /// The samples of `columns`: all floats, then all histograms.
 fn samples(columns: &Columns) -> impl Iterator<Item = (Timestamp, Value)> {
     let floats = columns.timestamps.iter().zip(&columns.values).map(|(t, v)| (*t, Value::Float(*v)));

@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::head::Series;
 use crate::merged::{MergedSeries, MergedSet};
 use crate::select;
+use crate::values::SeriesValues;
 
 /// Bytes charged for each series of a selection: its place in the tables and a handful of chunk references.
 const SERIES_BYTES: usize = 512;
@@ -135,28 +136,19 @@ impl<'a> Querier<'a> {
         self.db.head().families().read().get(&self.scope, family)
     }
 
-    fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
-        let found = self
-            .db
-            .head()
-            .with_index(|index| select::select(index, matchers, budget).map(|slots| index.resolve(&slots)));
-        Ok(found?)
+    /// The same selection as [`Queryable::select`] makes, to be read as what was written: integer and float histograms
+    /// told apart.
+    pub fn values(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        budget: &Budget,
+    ) -> Result<SeriesValues, StorageError> {
+        Ok(SeriesValues::new(self.merge(matchers, range, budget)?))
     }
 
-    /// The blocks that overlap `range`, oldest first.
-    fn blocks(&self, range: TimeRange) -> Vec<Arc<Block>> {
-        let blocks = self.db.blocks();
-        blocks.iter().filter(|block| block.range().closed().overlaps(range)).cloned().collect()
-    }
-
-    /// Whether the head may have samples inside `range`.
-    fn head_overlaps(&self, range: TimeRange) -> bool {
-        self.db.head().range().is_some_and(|head| head.overlaps(range))
-    }
-}
-
-impl Queryable for Querier<'_> {
-    fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError> {
+    /// The series of a selection, put together from head and blocks.
+    fn merge(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<MergedSet, StorageError> {
         let matchers = scoped(&self.scope, matchers);
         let mut head: Vec<(Labels, crate::head::Snapshot)> = Vec::new();
         for series in self.select_head(&matchers, budget)? {
@@ -192,8 +184,33 @@ impl Queryable for Querier<'_> {
             let idx = place(&labels, &mut merged)?;
             merged[idx].add_head(snapshot);
         }
-        let warnings = self.db.warnings(range);
-        Ok(Selected { series: Box::new(MergedSet::new(range, blocks, merged)), warnings })
+        Ok(MergedSet::new(range, blocks, merged))
+    }
+
+    fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
+        let found = self
+            .db
+            .head()
+            .with_index(|index| select::select(index, matchers, budget).map(|slots| index.resolve(&slots)));
+        Ok(found?)
+    }
+
+    /// The blocks that overlap `range`, oldest first.
+    fn blocks(&self, range: TimeRange) -> Vec<Arc<Block>> {
+        let blocks = self.db.blocks();
+        blocks.iter().filter(|block| block.range().closed().overlaps(range)).cloned().collect()
+    }
+
+    /// Whether the head may have samples inside `range`.
+    fn head_overlaps(&self, range: TimeRange) -> bool {
+        self.db.head().range().is_some_and(|head| head.overlaps(range))
+    }
+}
+
+impl Queryable for Querier<'_> {
+    fn select(&self, matchers: &[Matcher], range: TimeRange, budget: &Budget) -> Result<Selected, StorageError> {
+        let series = Box::new(self.merge(matchers, range, budget)?);
+        Ok(Selected { series, warnings: self.db.warnings(range) })
     }
 }
 

@@ -9,6 +9,7 @@ mod fuzz;
 mod labels;
 mod query;
 mod reader;
+mod remote_read;
 mod remote_write;
 mod stand;
 mod status;

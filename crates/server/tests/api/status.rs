@@ -52,6 +52,9 @@ async fn operators_see_the_head() {
     let tsdb = stand.get("/api/v1/status/tsdb", &stand.tokens.operator).await.data();
     assert_eq!(tsdb["headStats"]["numSeries"], 1, "{tsdb}");
     assert_eq!(tsdb["headStats"]["maxTime"], now, "{tsdb}");
+    let replay = stand.get("/api/v1/status/walreplay", &stand.tokens.operator).await.data();
+    assert_eq!(replay["state"], "done", "{replay}");
+    assert_eq!(replay["current"], replay["max"], "{replay}");
     let runtime = stand.get("/api/v1/status/runtimeinfo", &stand.tokens.operator).await.data();
     assert_eq!(runtime["storageRetention"], "7776000s");
 }
@@ -126,6 +129,8 @@ async fn before_the_log_is_replayed_clients_are_asked_to_come_back() {
         ("GET", "/api/v1/query?query=up", 503),
         ("GET", "/api/v1/labels", 503),
         ("POST", "/api/v1/write", 503),
+        ("GET", "/api/v1/status/walreplay", 200),
+        ("POST", "/api/v1/admin/tsdb/flush", 503),
         ("GET", "/api/v1/status/buildinfo", 200),
     ] {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();

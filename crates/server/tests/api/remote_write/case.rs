@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::sent::{Sent, Version};
 use crate::answer::Answer;
+use crate::remote_read::client::{self as remote_read, Content};
 use crate::stand::{Stand, base};
 
 /// A request and everything that must come of it.
@@ -63,20 +64,33 @@ impl Case {
             .data()["result"]
             .clone();
         assert_eq!(sorted(&samples), sorted(&self.expected_samples(project)), "{what}: samples");
+        // Values of any bits, staleness markers among them, by one kind of answer or the other.
+        let answer = if what.contains("V1") { remote_read::SAMPLES } else { remote_read::CHUNKS };
+        let path = format!("{}/api/v1/read", base(project));
+        let content = remote_read::read(stand, &path, &stand.tokens.operator, ".*", answer).await;
+        remote_read::assert_same(&content, &self.expected_content(project), what);
         let exemplars = get("query_exemplars?query={__name__=~\".%2B\"}").await.data();
         assert_eq!(sorted(&exemplars), sorted(&self.expected_exemplars(project)), "{what}: exemplars");
         let metadata = get("metadata").await.data();
         assert_eq!(metadata, self.expected_metadata(), "{what}: metadata");
     }
 
-    /// What a range selector shows: all but staleness markers.
-    fn expected_samples(&self, project: &str) -> Json {
-        let mut series: BTreeMap<Labels, BTreeMap<i64, SampleValue>> = BTreeMap::new();
+    /// All samples, markers too.
+    fn expected_content(&self, project: &str) -> Content {
+        let mut content = Content::new();
         for sent in &self.stored {
             let floats = sent.samples.iter().map(|(t, v)| (*t, SampleValue::Float(*v)));
-            let samples = series.entry(sent.stored_labels(project)).or_default();
-            samples.extend(floats.chain(sent.histograms.iter().cloned()).filter(|(_, value)| !value.is_stale()));
+            let samples = content.entry(sent.stored_labels(project)).or_default();
+            samples.extend(floats.chain(sent.histograms.iter().cloned()));
         }
+        content.retain(|_, samples| !samples.is_empty());
+        content
+    }
+
+    /// What a range selector shows: all but staleness markers.
+    fn expected_samples(&self, project: &str) -> Json {
+        let mut series = self.expected_content(project);
+        series.values_mut().for_each(|samples| samples.retain(|_, value| !value.is_stale()));
         let matrix = series.into_iter().filter(|(_, samples)| !samples.is_empty());
         let value = Value::Matrix(matrix.map(|(labels, samples)| range_series(labels, samples)).collect());
         let mut text = vec![b'{'];
