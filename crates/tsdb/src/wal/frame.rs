@@ -1,5 +1,9 @@
 //! Records cut into 32 KiB pages with a checksum for each fragment, and read back from a damaged segment as well.
 
+use std::io::Read;
+
+use ruzstd::decoding::StreamingDecoder;
+
 use super::Records;
 
 /// The size of a page. Source: Prometheus `tsdb/docs/format/wal.md`.
@@ -8,6 +12,11 @@ pub(super) const PAGE_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
 /// The longest record read back: far above any commit, so that a damaged length cannot ask for all memory.
 const RECORD_BYTES_MAX: usize = 256 << 20;
+
+/// The most that one byte of snappy stands for: a copy of 64 bytes takes three.
+const SNAPPY_RATIO_MAX: usize = 22;
+/// What a frame of zstd may make its decoder remember; encoders of records need no more than 8 MiB.
+const ZSTD_WINDOW_MAX: u64 = 32 << 20;
 
 const PAGE_END: u8 = 0;
 const FULL: u8 = 1;
@@ -189,14 +198,21 @@ impl<'a> SegmentReader<'a> {
     }
 }
 
-/// Replaces a compressed `record` by its contents. We write none; Prometheus does.
+/// Replaces a compressed `record` by its contents. We write none; Prometheus does, by default with snappy.
 fn decompress(flags: u8, record: &mut Vec<u8>) -> Result<(), &'static str> {
     if flags & ZSTD != 0 {
-        return Err("record compressed by zstd is not supported");
-    }
-    if flags & SNAPPY != 0 {
+        let frame = record.as_slice();
+        let decoder = StreamingDecoder::new_with_max_window_size(frame, ZSTD_WINDOW_MAX);
+        let decoder = decoder.map_err(|_| "zstd header is damaged")?;
+        let mut contents = Vec::new();
+        decoder.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut contents).map_err(|_| "zstd body is damaged")?;
+        if RECORD_BYTES_MAX < contents.len() {
+            return Err("record too long");
+        }
+        *record = contents;
+    } else if flags & SNAPPY != 0 {
         let len = snap::raw::decompress_len(record).map_err(|_| "snappy header is damaged")?;
-        if len > RECORD_BYTES_MAX {
+        if RECORD_BYTES_MAX.min(record.len().saturating_mul(SNAPPY_RATIO_MAX)) < len {
             return Err("record too long");
         }
         *record = snap::raw::Decoder::new().decompress_vec(record).map_err(|_| "snappy body is damaged")?;
@@ -260,5 +276,52 @@ mod tests {
         assert_eq!(damages, 1);
         assert!(found.len() > all.len() - 2 * PAGE_BYTES / 800 - 3, "only {} of {} left", found.len(), all.len());
         assert!(found.iter().all(|record| all.contains(record)));
+    }
+
+    /// A segment with one record of which the compressed form is `bytes`.
+    fn compressed(flag: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut out = segment(&[bytes.to_vec()]);
+        let mut at = 0;
+        while at < out.len() {
+            let len = u16::from_be_bytes([out[at + 1], out[at + 2]]);
+            out[at] |= flag;
+            at += HEADER_BYTES + usize::from(len);
+        }
+        out
+    }
+
+    #[test]
+    fn compressed_records_are_read_and_those_that_lie_are_refused() {
+        let text: Vec<u8> = (0..200_000u32).flat_map(|i| (i / 7).to_be_bytes()).collect();
+        let snappy = snap::raw::Encoder::new().compress_vec(&text).unwrap();
+        let zstd = ruzstd::encoding::compress_to_vec(&text[..], ruzstd::encoding::CompressionLevel::Fastest);
+        assert!(zstd.len() < text.len() && snappy.len() < text.len());
+        for (flag, mut bytes) in [(SNAPPY, snappy), (ZSTD, zstd)] {
+            assert_eq!(records(&compressed(flag, &bytes)), (vec![text.clone()], 0), "flag {flag}");
+            bytes.truncate(bytes.len() / 2);
+            assert_eq!(records(&compressed(flag, &bytes)), (vec![], 1), "flag {flag}");
+        }
+        // Ten bytes that promise 200 MiB.
+        let bomb = [0x80, 0x80, 0x80, 0x64, 0, 0, 0, 0, 0, 0];
+        assert_eq!(records(&compressed(SNAPPY, &bomb)), (vec![], 1));
+    }
+
+    #[test]
+    fn no_compressed_bytes_break_the_reader() {
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand::rngs::SmallRng::seed_from_u64(11);
+        let text: Vec<u8> = (0..2000u32).flat_map(|i| (i / 3).to_be_bytes()).collect();
+        let snappy = snap::raw::Encoder::new().compress_vec(&text).unwrap();
+        let zstd = ruzstd::encoding::compress_to_vec(&text[..], ruzstd::encoding::CompressionLevel::Fastest);
+        let mut refused = 0;
+        for round in 0..2000 {
+            let (flag, mut bytes) = if round % 2 == 0 { (SNAPPY, snappy.clone()) } else { (ZSTD, zstd.clone()) };
+            for _ in 0..rng.random_range(1..5) {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = rng.random();
+            }
+            refused += records(&compressed(flag, &bytes)).1;
+        }
+        assert!(100 < refused, "{refused}");
     }
 }
