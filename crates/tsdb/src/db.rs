@@ -60,7 +60,7 @@ impl Db {
         let blocks = open_blocks(&dir, &options, &findings)?;
         let covers = WalCovers::new(&blocks, findings.all().is_empty());
         let maxt = blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN);
-        let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, findings.clone())?;
+        let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
         let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));

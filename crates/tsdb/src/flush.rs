@@ -188,7 +188,7 @@ mod tests {
         let dir = Dir::open(tmp.path()).unwrap();
         let restore = || {
             let progress = ReplayProgress::default();
-            let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+            let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
             Head::restore(&dir, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap().0
         };
         let head = restore();

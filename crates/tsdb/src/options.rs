@@ -27,6 +27,8 @@ pub struct Options {
     pub exemplars_per_project_max: usize,
     /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
     pub series_cache_bytes: usize,
+    /// Bytes of full chunks in the head that leave the memory for a file together. Default: 16 MiB.
+    pub head_chunk_file_bytes: usize,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             series_per_project_max: 1_000_000,
             exemplars_per_project_max: 10_000,
             series_cache_bytes: 8 << 20,
+            head_chunk_file_bytes: 16 << 20,
         }
     }
 }

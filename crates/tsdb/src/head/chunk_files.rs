@@ -20,8 +20,9 @@ use crate::wal::SeriesRef;
 pub(crate) const CHUNKS_HEAD_DIR: &str = "chunks_head";
 /// What a damaged chunk costs.
 pub(crate) const LOST: &str = "samples of a series are missing until the next start reads them from the log";
-/// A file is written when it would have so many bytes of chunks.
-pub(super) const FILE_BYTES: usize = 16 << 20;
+/// A sample in a chunk has rarely more bytes than this: so many samples for each file are awaited before it is looked
+/// whether there is enough for one.
+const SAMPLE_BYTES: u64 = 32;
 
 /// What each file starts with: magic, version 1, padding.
 const HEADER: [u8; 8] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
@@ -35,6 +36,8 @@ const CRC_BYTES: usize = 4;
 pub(crate) struct ChunkFiles {
     dir: Dir,
     findings: Findings,
+    /// What a file has at least; the last chunks of a series may make it more.
+    file_bytes: usize,
     files: Mutex<Files>,
     /// A chunk was found damaged: the log has samples that nothing else has any more.
     is_damaged: Arc<AtomicBool>,
@@ -75,8 +78,8 @@ pub(crate) struct MappedChunk {
 }
 
 impl ChunkFiles {
-    /// Removes the files that are in `dir`.
-    pub(crate) fn open(dir: Dir, findings: Findings) -> Result<ChunkFiles, DiskError> {
+    /// Removes the files that are in `dir`; new ones will have `file_bytes` of chunks or a bit more.
+    pub(crate) fn open(dir: Dir, file_bytes: usize, findings: Findings) -> Result<ChunkFiles, DiskError> {
         for entry in dir.list()?.into_iter().filter(|entry| !entry.is_dir) {
             let number = entry.name.strip_suffix(".tmp").unwrap_or(&entry.name);
             if number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -85,7 +88,7 @@ impl ChunkFiles {
         }
         dir.sync()?;
         let files = Mutex::new(Files { next: 1, mapped: VecDeque::new() });
-        Ok(ChunkFiles { dir, findings, files, is_damaged: Arc::default() })
+        Ok(ChunkFiles { dir, findings, file_bytes, files, is_damaged: Arc::default() })
     }
 
     /// Writes one file and maps it. Returns where each chunk is, in the order of `chunks`.
@@ -108,6 +111,11 @@ impl ChunkFiles {
         Ok(places.into_iter().map(|(offset, len)| MappedChunk { file: file.clone(), offset, len }).collect())
     }
 
+    /// After so many samples sealed chunks may have enough for a file.
+    pub(super) fn samples_per_file(&self) -> u64 {
+        self.file_bytes as u64 / SAMPLE_BYTES
+    }
+
     /// Removes the oldest files as long as no chunk in them is in use; newer ones wait for them.
     pub(crate) fn remove_unused(&self) -> Result<(), DiskError> {
         let mut files = self.files.lock();
@@ -126,11 +134,10 @@ impl ChunkFiles {
     }
 }
 
-/// Moves sealed chunks of `series` into files of `file_bytes` or a bit more; what does not fill one waits for others.
+/// Moves sealed chunks of `series` into files. What does not fill one waits for more.
 pub(super) fn offload<'a>(
     files: &ChunkFiles,
     series: impl IntoIterator<Item = &'a Arc<Series>>,
-    file_bytes: usize,
 ) -> Result<(), DiskError> {
     let (mut gathered, mut len) = (Vec::new(), 0);
     for series in series {
@@ -139,7 +146,7 @@ pub(super) fn offload<'a>(
             len += bytes.len();
             gathered.push((series, Sealed { series: series.id, range: chunk.range, encoding: chunk.encoding, bytes }));
         }
-        if file_bytes <= len {
+        if files.file_bytes <= len {
             write_and_map(files, &std::mem::take(&mut gathered))?;
             len = 0;
         }
@@ -201,7 +208,7 @@ fn push(chunk: &Sealed, into: &mut Vec<u8>) -> (u32, u32) {
     into.extend_from_slice(&chunk.bytes);
     let crc = crc32c::crc32c(&into[start..]);
     into.extend_from_slice(&crc.to_be_bytes());
-    let small = |n: usize| u32::try_from(n).expect("a file ends with the chunk that takes it past 16 MiB");
+    let small = |n: usize| u32::try_from(n).expect("a file ends with the series that fills it");
     (small(start), small(chunk.bytes.len()))
 }
 

@@ -46,9 +46,6 @@ pub(crate) use snapshot::{HeadChunk, Snapshot};
 /// More remembered senders than this for each series means that senders vary their encoding: start over.
 const SENDERS_PER_SERIES_MAX: usize = 4;
 
-/// So many samples are written before it is looked whether sealed chunks fill a file: of floats, some MiB.
-const OFFLOAD_SAMPLES: u64 = 500_000;
-
 /// The newest samples of every series.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -194,9 +191,9 @@ impl Head {
     /// Cost: next to nothing if few samples came since the last time, else a lock on each series.
     pub(crate) fn offload(&self) -> Result<(), DiskError> {
         let written = self.counts.floats.load(Relaxed) + self.counts.histograms.load(Relaxed);
-        if OFFLOAD_SAMPLES <= written - self.offloaded_at.load(Relaxed) {
+        if self.chunk_files.samples_per_file() <= written - self.offloaded_at.load(Relaxed) {
             self.offloaded_at.store(written, Relaxed);
-            chunk_files::offload(&self.chunk_files, &self.all_series(), chunk_files::FILE_BYTES)?;
+            chunk_files::offload(&self.chunk_files, &self.all_series())?;
         }
         self.chunk_files.remove_unused()
     }

@@ -36,7 +36,7 @@ fn flip(path: &Path, at: u64) {
 fn chunks_come_back_and_files_go_from_the_front_when_unused() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
-    let files = ChunkFiles::open(dir.clone(), Findings::default()).unwrap();
+    let files = ChunkFiles::open(dir.clone(), 1, Findings::default()).unwrap();
     let given: Vec<_> = (1..=300).map(|i| sealed(i, usize::try_from(i).unwrap())).collect();
     let first = files.write(&given).unwrap();
     for (mapped, sealed) in first.iter().zip(&given) {
@@ -65,7 +65,7 @@ fn files_of_an_earlier_run_are_removed_and_others_left_alone() {
     for name in ["000007", "000008", "000009.tmp", "notes.txt"] {
         dir.replace(name, b"x").unwrap();
     }
-    let files = ChunkFiles::open(dir.clone(), Findings::default()).unwrap();
+    let files = ChunkFiles::open(dir.clone(), 1, Findings::default()).unwrap();
     files.write(&[sealed(1, 20)]).unwrap();
     assert_eq!(names(&dir), ["000001", "notes.txt"]);
 }
@@ -76,7 +76,7 @@ fn bytes_are_those_of_the_format() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
     let chunk = Sealed { range: TimeRange { mint: -1, maxt: 256 }, ..sealed(7, 3) };
-    ChunkFiles::open(dir.clone(), Findings::default()).unwrap().write(&[chunk]).unwrap();
+    ChunkFiles::open(dir.clone(), 1, Findings::default()).unwrap().write(&[chunk]).unwrap();
     let bytes = dir.read("000001").unwrap();
     let header = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
     let (series, mint, maxt) = ([0, 0, 0, 0, 0, 0, 0, 7], [0xff; 8], [0, 0, 0, 0, 0, 0, 1, 0]);
@@ -90,7 +90,7 @@ fn a_damaged_chunk_is_refused_and_told_and_the_others_are_served() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
     let findings = Findings::default();
-    let files = ChunkFiles::open(dir, findings.clone()).unwrap();
+    let files = ChunkFiles::open(dir, 1, findings.clone()).unwrap();
     let mapped = files.write(&[sealed(1, 40), sealed(2, 40)]).unwrap();
     flip(&tmp.path().join("000001"), 60);
     assert!(!files.is_damaged());
@@ -106,7 +106,7 @@ fn a_damaged_chunk_is_refused_and_told_and_the_others_are_served() {
 const START: Timestamp = 1_767_225_600_000;
 
 fn open(path: &Path) -> Db {
-    Db::open(Dir::open(path).unwrap(), Options::default()).unwrap()
+    Db::open(Dir::open(path).unwrap(), Options { head_chunk_file_bytes: 1000, ..Options::default() }).unwrap()
 }
 
 fn append(db: &Db, series: u128, samples: impl Iterator<Item = (Timestamp, f64)>) -> crate::AppendReport {
@@ -136,9 +136,8 @@ fn offloaded(path: &Path) -> Db {
     for series in 0..3 {
         append(&db, series, (0..1000).map(|i| (START + i * 1000, i as f64 / 3.0)));
     }
-    offload(db.head().chunk_files(), &db.head().all_series(), 5000).unwrap();
-    let in_memory: usize = db.head().all_series().iter().map(|series| series.sealed_in_memory().len()).sum();
-    assert_eq!(in_memory, 0);
+    db.maintain(START).unwrap();
+    assert_eq!(in_memory(&db), 0);
     db
 }
 
@@ -160,13 +159,23 @@ fn a_store_reads_adds_and_flushes_what_is_in_files() {
     assert_eq!(read(&open(tmp.path())).0, [1000, 1001, 1000]);
 }
 
+/// Sealed chunks in the memory of the store.
+fn in_memory(db: &Db) -> usize {
+    db.head().all_series().iter().map(|series| series.sealed_in_memory().len()).sum()
+}
+
 #[test]
-fn a_start_takes_nothing_from_files_and_all_from_the_log() {
+fn a_start_takes_all_from_the_log_and_writes_files_as_it_goes() {
     let tmp = tempfile::tempdir().unwrap();
     drop(offloaded(tmp.path()));
+    flip(&tmp.path().join(CHUNKS_HEAD_DIR).join("000001"), 60);
     let db = open(tmp.path());
-    assert_eq!(names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()), [""; 0]);
-    assert_eq!(read(&db), (vec![1000; 3], vec![]));
+    assert_eq!((read(&db), db.integrity()), ((vec![1000; 3], vec![]), vec![]));
+    assert_eq!(in_memory(&db), 0);
+    let whole = Options { head_chunk_file_bytes: 1 << 20, ..Options::default() };
+    drop(db);
+    let db = Db::open(Dir::open(tmp.path()).unwrap(), whole).unwrap();
+    assert_eq!((names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()), in_memory(&db)), (vec![], 24));
 }
 
 /// What a damaged chunk had is missing and told; a flush in between must not make the log forget it.
@@ -246,7 +255,7 @@ fn prometheus_reads_the_files_the_log_behind_them_and_blocks() {
     }
     assert_eq!(appender.commit(START + 3_600_000).unwrap().written.samples(), 1500);
     expected.sort();
-    offload(db.head().chunk_files(), &db.head().all_series(), 1000).unwrap();
+    db.maintain(START).unwrap();
     let files = || names(&Dir::open(tmp.path().join(CHUNKS_HEAD_DIR)).unwrap()).len();
     for in_block in [false, true] {
         if in_block {

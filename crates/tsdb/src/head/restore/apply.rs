@@ -8,14 +8,14 @@ use model::{Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId,
 use super::super::exemplars::Exemplars;
 use super::super::families::Families;
 use super::super::series::Series;
-use super::super::{ChunkFiles, HeadIndex, OFFLOAD_SAMPLES, chunk_files};
+use super::super::{ChunkFiles, HeadIndex, chunk_files};
 use super::WalCovers;
 use super::refs::{Described, Refs};
 use super::worker::{Change, Workers};
 use crate::wal::{Describe, FamilyMetadata, Record, Records, SeriesRef, StartRecord};
 
-/// More samples than that are handed over before sealed chunks are looked at: it takes a lock on each series.
-const ADDED_BEFORE_OFFLOAD: u64 = 4 * OFFLOAD_SAMPLES;
+/// Samples for so many files are handed over before sealed chunks are looked at: it takes a lock on each series.
+const FILES_PER_OFFLOAD: u64 = 4;
 
 /// A head in the making.
 pub(super) struct Restored {
@@ -114,17 +114,22 @@ impl Restored {
             Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
         }
         self.maxt = self.maxt.max(newest);
-        self.offload();
+        self.offload_at_times();
         newest
     }
 
     /// Moves sealed chunks out of memory now and then, while the workers go on.
-    fn offload(&mut self) {
-        if self.added < ADDED_BEFORE_OFFLOAD {
+    fn offload_at_times(&mut self) {
+        if self.added < FILES_PER_OFFLOAD * self.chunk_files.samples_per_file() {
             return;
         }
         self.added = 0;
-        if let Err(e) = chunk_files::offload(&self.chunk_files, self.index.iter(), chunk_files::FILE_BYTES) {
+        self.offload();
+    }
+
+    /// Moves sealed chunks out of memory, if there are enough. If that fails they stay where they are.
+    pub(super) fn offload(&self) {
+        if let Err(e) = chunk_files::offload(&self.chunk_files, self.index.iter()) {
             tracing::warn!(error = %e, "sealed chunks stay in memory");
         }
     }

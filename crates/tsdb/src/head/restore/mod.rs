@@ -83,6 +83,7 @@ impl Head {
             replayed.findings.extend(late::adopt(root, &log, &mut restored, &mut workers)?);
             Ok::<_, TsdbError>((log, replayed, workers.finish()))
         })?;
+        restored.offload();
         if restored.leaning {
             log.join_closed();
         }
@@ -139,7 +140,7 @@ mod tests {
         let root = disk::Sim::new(1).root();
         let restore = || {
             let progress = ReplayProgress::default();
-            let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+            let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
             Head::restore(&root, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap()
         };
         let (head, _) = restore();
@@ -218,7 +219,7 @@ mod tests {
     fn restore_by(root: &Dir, workers: usize) -> (Head, Replayed) {
         let (options, covers) = (Options::default(), WalCovers(vec![WalCover { segment: 1, before: 9000 }]));
         let progress = ReplayProgress::default();
-        let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), Findings::default()).unwrap();
+        let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
         Head::restore_with(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()
     }
 
