@@ -1,6 +1,7 @@
 //! Random appends of every kind, late ones, deletions, flushes and restarts: the store against a plain map.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use model::{Exemplar, Histogram, Labels, Matcher, ResetHint, SampleValue, Scope, TimeRange};
@@ -57,8 +58,8 @@ impl Model {
             };
             let (series, t, value) = (rng.random_range(0..SERIES), self.clock - ago, random_value(rng));
             let samples = self.values.entry(labels(series)).or_default();
-            if !samples.contains_key(&t) {
-                samples.insert(t, Shown::from(&value));
+            if let Entry::Vacant(free) = samples.entry(t) {
+                free.insert(Shown::from(&value));
                 all.push((series, t, value));
             }
         }
