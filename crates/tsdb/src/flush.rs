@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use disk::Dir;
 use model::{BlockRange, SampleValue, TimeRange, Timestamp};
-use ulid::Ulid;
 
-use crate::block::{BlockMeta, BlockSpec, SeriesChunks, WalCover, write_block};
+use crate::block::{BlockMeta, BlockSpec, LogCovers, SeriesChunks, WalCover, new_ulid, write_block};
 use crate::chunk::{self, EncodedChunk};
 use crate::error::TsdbError;
 use crate::head::{Head, HeadChunk, Series, Snapshot};
@@ -73,8 +72,9 @@ impl Flush<'_> {
         let mut chunks = snapshots.iter().flat_map(|(_, snapshot)| &snapshot.chunks);
         let is_whole = !self.head.chunk_files().is_damaged() && chunks.all(|chunk| chunk.bytes().is_ok());
         let cover = WalCover { segment: self.covered, before: range.end.min(self.before) };
-        let wal_cover = is_whole.then_some(cover);
-        let spec = BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover };
+        let covers = is_whole.then_some(cover).into_iter().collect();
+        let log = LogCovers { store: Some(self.head.log().store()), covers };
+        let spec = BlockSpec { log, ..BlockSpec::new(ulid, range) };
         let chunks = snapshots.iter().map(|(series, snapshot)| {
             Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) })
         });
@@ -86,13 +86,6 @@ impl Flush<'_> {
         tracing::info!(block = %ulid, start = range.start, series = snapshots.len(), "head range written to a block");
         Ok(())
     }
-}
-
-/// A fresh name for a block. Its time part is the end of the block's range: the store knows no clock.
-pub(crate) fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|_| TsdbError::NoRandomness)?;
-    Ok(Ulid::from_parts(range.end.max(0).cast_unsigned(), u128::from_le_bytes(random)))
 }
 
 /// The chunks of one series, not overlapping: as they are, or encoded again when there are late samples. Damaged ones
@@ -130,6 +123,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use model::{Budget, Columns, Labels, Sample};
+    use ulid::Ulid;
 
     use super::*;
     use crate::block::Block;

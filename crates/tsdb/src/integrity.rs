@@ -32,7 +32,7 @@ impl Finding {
     /// What a query that misses something because of it is told.
     pub(crate) fn warning(&self) -> String {
         let block = self.file.split('/').next().unwrap_or_default();
-        format!("{block} is damaged: {}", self.lost)
+        format!("block {block} is damaged: {}", self.lost)
     }
 }
 
@@ -49,6 +49,15 @@ impl Findings {
             let Finding { file, what, lost, .. } = &finding;
             tracing::error!(file, what, lost, "damage found; the rest is served");
             all.push(finding);
+        }
+    }
+
+    /// Notes that the damaged bytes of every finding in `file`, or below it, are kept at `place`.
+    pub(crate) fn quarantined(&self, file: &str, place: &str) {
+        let inside =
+            |found: &str| found.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        for finding in self.0.lock().iter_mut().filter(|finding| inside(&finding.file)) {
+            finding.quarantined.get_or_insert_with(|| place.to_owned());
         }
     }
 
@@ -74,6 +83,11 @@ mod tests {
         }
         let all = findings.all();
         assert_eq!((all.len(), &*all[0].file, &*all[999].file), (FINDINGS_MAX, "b/0", "b/999"));
+        findings.quarantined("b/1", "quarantine/b");
+        let moved: Vec<_> = findings.all().into_iter().filter(|f| f.quarantined.is_some()).map(|f| f.file).collect();
+        assert_eq!(moved, ["b/1"]);
+        findings.quarantined("b", "quarantine/c");
+        assert!(findings.all().iter().all(|f| f.quarantined.is_some()));
     }
 
     #[test]

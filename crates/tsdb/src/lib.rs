@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod chunk;
+mod compact;
 mod db;
 mod error;
 mod flush;

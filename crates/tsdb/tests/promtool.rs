@@ -13,7 +13,7 @@ use disk::Dir;
 use model::{BlockRange, Budget, Columns, Labels, Matcher, STALE_NAN, TimeRange, Timestamp, is_stale};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tsdb::block::{Block, BlockSpec, SeriesChunks, WalCover, write_block};
+use tsdb::block::{Block, BlockSpec, LogCovers, SeriesChunks, WalCover, write_block};
 use tsdb::chunk::{EncodedChunk, Encoding, XorAppender, xor};
 use ulid::Ulid;
 
@@ -173,8 +173,8 @@ fn promtool_reads_our_blocks() {
     });
     let ulid = Ulid::from_parts(range.end.cast_unsigned(), 1);
     // A key of our own in meta.json, which must not disturb anyone.
-    let wal_cover = Some(WalCover { segment: 3, before: range.end });
-    let spec = BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover };
+    let log = LogCovers { store: Some(ulid), covers: vec![WalCover { segment: 3, before: range.end }] };
+    let spec = BlockSpec { log, ..BlockSpec::new(ulid, range) };
     let meta = write_block(&dir, spec, series).unwrap();
     assert_eq!(meta.stats.num_series, 1000);
 

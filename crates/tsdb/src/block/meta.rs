@@ -27,8 +27,8 @@ pub struct BlockMeta {
     /// Where the block came from.
     pub compaction: Compaction,
     version: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    promenade: Option<WalCover>,
+    #[serde(default, skip_serializing_if = "LogCovers::is_empty")]
+    promenade: LogCovers,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
@@ -95,6 +95,40 @@ pub struct WalCover {
     pub before: Timestamp,
 }
 
+/// Which samples of which log are in blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogCovers {
+    /// The identity of the log that the covers are of; they say nothing about any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<Ulid>,
+    /// None of them is inside another one; segments ascend.
+    pub covers: Vec<WalCover>,
+}
+
+impl LogCovers {
+    fn is_empty(&self) -> bool {
+        self.covers.is_empty()
+    }
+
+    /// What blocks of these covers cover together, merged into one: those of the newest log, without the ones inside
+    /// others. `newest` is the identity of that log.
+    pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a LogCovers> + Clone, newest: Option<Ulid>) -> LogCovers {
+        let mut covers: Vec<WalCover> =
+            all.filter(|own| own.store == newest).flat_map(|own| own.covers.iter().copied()).collect();
+        covers.sort_unstable_by_key(|cover| (cover.segment, cover.before));
+        let mut kept: Vec<WalCover> = Vec::new();
+        // From the last segment backwards: an earlier one matters only if it reaches further in time.
+        for cover in covers.into_iter().rev() {
+            if kept.last().is_none_or(|last| last.before < cover.before) {
+                kept.push(cover);
+            }
+        }
+        kept.reverse();
+        LogCovers { store: newest, covers: kept }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
@@ -111,13 +145,38 @@ pub struct BlockSpec {
     pub sources: Vec<Ulid>,
     /// 1 for a block of the head.
     pub level: u32,
-    /// How far it covers the log, if it says so.
-    pub wal_cover: Option<WalCover>,
+    /// How far it covers the log.
+    pub log: LogCovers,
+    /// The blocks that it replaces.
+    pub parents: Vec<BlockDesc>,
+    /// How it came to be.
+    pub hints: Vec<String>,
+}
+
+impl BlockSpec {
+    /// A block of new samples, which covers no log.
+    pub fn new(ulid: Ulid, range: BlockRange) -> BlockSpec {
+        BlockSpec {
+            ulid,
+            range,
+            sources: vec![ulid],
+            level: 1,
+            log: LogCovers::default(),
+            parents: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
 }
 
 impl BlockMeta {
     pub(super) fn new(spec: &BlockSpec, stats: BlockStats) -> BlockMeta {
-        let compaction = Compaction { level: spec.level, sources: spec.sources.clone(), ..Compaction::default() };
+        let compaction = Compaction {
+            level: spec.level,
+            sources: spec.sources.clone(),
+            parents: spec.parents.clone(),
+            hints: spec.hints.clone(),
+            other: Map::new(),
+        };
         BlockMeta {
             ulid: spec.ulid,
             min_time: spec.range.start,
@@ -125,7 +184,7 @@ impl BlockMeta {
             stats,
             compaction,
             version: VERSION,
-            promenade: spec.wal_cover,
+            promenade: spec.log.clone(),
             other: Map::new(),
         }
     }
@@ -135,13 +194,18 @@ impl BlockMeta {
         BlockRange { start: self.min_time, end: self.max_time }
     }
 
-    /// How far the block and those written before it cover the log, if it says so.
-    pub fn wal_cover(&self) -> Option<WalCover> {
-        self.promenade
+    /// How far the block and those written before it cover the log.
+    pub fn log_covers(&self) -> &LogCovers {
+        &self.promenade
+    }
+
+    /// The name, the range and nothing else.
+    pub fn desc(&self) -> BlockDesc {
+        BlockDesc { ulid: self.ulid, min_time: self.min_time, max_time: self.max_time }
     }
 
     /// Reads the description of block `name`.
-    pub(super) fn read(block: &Dir, name: &str) -> Result<BlockMeta, BlockError> {
+    pub(crate) fn read(block: &Dir, name: &str) -> Result<BlockMeta, BlockError> {
         let file = || format!("{name}/{META_FILE}");
         let corrupt = |what: String| BlockError::Corrupt { file: file(), offset: 0, what: what.into() };
         let bytes = block.read(META_FILE)?;
@@ -182,10 +246,28 @@ mod tests {
     fn keys_of_others_survive() {
         let meta: BlockMeta = serde_json::from_str(FOREIGN).unwrap();
         assert_eq!(meta.range(), BlockRange { start: -7_200_000, end: 0 });
-        assert_eq!((meta.stats.num_samples, meta.compaction.level, meta.wal_cover()), (5, 2, None));
+        assert_eq!((meta.stats.num_samples, meta.compaction.level, meta.log_covers().covers.len()), (5, 2, 0));
         let (before, after): (Value, Value) =
             (serde_json::from_str(FOREIGN).unwrap(), serde_json::to_value(&meta).unwrap());
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn covers_are_joined_without_those_inside_others() {
+        let cover = |(segment, before)| WalCover { segment, before };
+        let own = |store, covers: &[(u64, i64)]| LogCovers {
+            store: Some(Ulid::from_parts(store, 0)),
+            covers: covers.iter().copied().map(cover).collect(),
+        };
+        for (all, expected) in [
+            (vec![own(1, &[(3, 20)])], own(1, &[(3, 20)])),
+            (vec![own(1, &[(3, 20)]), own(1, &[(4, 20), (5, 10)])], own(1, &[(4, 20), (5, 10)])),
+            (vec![own(1, &[(5, 30)]), own(1, &[(4, 20), (6, 10)]), own(1, &[(5, 30)])], own(1, &[(5, 30), (6, 10)])),
+            (vec![own(2, &[(9, 90)]), own(1, &[(1, 2)])], own(1, &[(1, 2)])),
+            (vec![own(2, &[(9, 90)])], own(1, &[])),
+        ] {
+            assert_eq!(LogCovers::joined(all.iter(), expected.store), expected, "{all:?}");
+        }
     }
 
     #[test]

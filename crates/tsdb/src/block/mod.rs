@@ -17,11 +17,13 @@ use arc_swap::ArcSwap;
 use disk::Dir;
 use model::{BlockRange, Budget, Matcher, TimeRange};
 use roaring::RoaringBitmap;
+use ulid::Ulid;
 
 use crate::chunk::{ChunkError, Encoding};
-use crate::index::Index;
+use crate::error::TsdbError;
+use crate::index::{Index, SeriesReader};
 use crate::integrity::{Finding, Findings};
-use crate::select;
+use crate::select::{self, LabelIndex};
 use cache::SeriesCache;
 use segments::Segments;
 
@@ -29,7 +31,7 @@ pub use crate::index::{BlockSeries, ChunkMeta};
 pub(crate) use tombstones::{DeletedRanges, Tombstones, covers, deletes, touches};
 
 pub use error::BlockError;
-pub use meta::{BlockDesc, BlockMeta, BlockSpec, BlockStats, Compaction, WalCover};
+pub use meta::{BlockDesc, BlockMeta, BlockSpec, BlockStats, Compaction, LogCovers, WalCover};
 pub use writer::{SeriesChunks, write_block};
 
 /// What a block's directory is called while it is written.
@@ -137,6 +139,43 @@ impl Block {
             budget.warn(finding.warning());
         }
         self.findings.add(finding);
+    }
+
+    /// Whether something in it could not be read so far.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Relaxed)
+    }
+
+    /// Reads all series, one after the other, past the cache.
+    pub(crate) fn scan(&self) -> Result<Scan<'_>, BlockError> {
+        Ok(Scan { block: self, refs: self.index.all()?.into_iter(), reader: self.index.series() })
+    }
+
+    /// Reads series from `from` on with all their chunks, about `bytes_max` of them, and notes what is damaged. Returns the
+    /// series to go on with, or nothing at the end, where postings are read too.
+    pub(crate) fn scrub(&self, from: u32, bytes_max: u64) -> Option<u32> {
+        let (mut bytes, budget) = (0, Budget::unlimited());
+        let Ok(mut scan) = self.scan() else { return None };
+        scan.refs.advance_to(from);
+        while let Some(series) = scan.next() {
+            if bytes_max < bytes {
+                return Some(series.reference);
+            }
+            for meta in &series.chunks {
+                match self.chunk(meta) {
+                    Ok((_, chunk)) => bytes += chunk.len() as u64,
+                    Err(e) => self.tell(&e, "samples of a series are missing", meta.range(), &budget),
+                }
+            }
+        }
+        for name in self.index.names() {
+            for value in self.index.values(name) {
+                if let Err(e) = value.and_then(|value| value.is_among(&RoaringBitmap::new())) {
+                    self.tell(&e, "series are not found by their labels", self.range().closed(), &budget);
+                }
+            }
+        }
+        None
     }
 
     /// The error that a chunk whose checksum is right does not decode.
@@ -263,6 +302,36 @@ impl Block {
         self.cache.insert(read);
         Ok(found)
     }
+}
+
+/// The series of a block, sorted by labels; those that cannot be read are told and left out.
+pub(crate) struct Scan<'a> {
+    block: &'a Block,
+    refs: roaring::bitmap::IntoIter,
+    reader: SeriesReader<'a>,
+}
+
+impl Iterator for Scan<'_> {
+    type Item = BlockSeries;
+
+    fn next(&mut self) -> Option<BlockSeries> {
+        loop {
+            match self.reader.read(self.refs.next()?) {
+                Ok(series) => return Some(series),
+                Err(e) => {
+                    let range = self.block.range().closed();
+                    self.block.tell(&e, "a series is missing", range, &Budget::unlimited());
+                }
+            }
+        }
+    }
+}
+
+/// A fresh name for a block. Its time part is the end of the block's range: the store knows no clock.
+pub(crate) fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| TsdbError::NoRandomness)?;
+    Ok(Ulid::from_parts(range.end.max(0).cast_unsigned(), u128::from_le_bytes(random)))
 }
 
 #[cfg(test)]

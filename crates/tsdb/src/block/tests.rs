@@ -15,8 +15,7 @@ const RANGE: BlockRange = BlockRange { start: 0, end: 7_200_000 };
 const CACHE_BYTES: usize = 1 << 20;
 
 fn spec(n: u64) -> BlockSpec {
-    let ulid = Ulid::from_parts(n, 7);
-    BlockSpec { ulid, range: RANGE, sources: vec![ulid], level: 1, wal_cover: None }
+    BlockSpec::new(Ulid::from_parts(n, 7), RANGE)
 }
 
 fn chunk(samples: &[(Timestamp, f64)]) -> EncodedChunk {
@@ -280,10 +279,12 @@ fn remains_of_a_crash_do_not_hinder_the_next_attempt() {
 fn how_far_the_log_is_covered_comes_back() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
-    let cover = WalCover { segment: 12, before: -5 };
-    let meta =
-        write_block(&dir, BlockSpec { wal_cover: Some(cover), ..spec(1) }, fleet(1).into_iter().map(Ok)).unwrap();
-    assert_eq!(open(&dir, &meta).meta().wal_cover(), Some(cover));
+    let log = LogCovers {
+        store: Some(Ulid::from_parts(5, 6)),
+        covers: vec![WalCover { segment: 12, before: -5 }, WalCover { segment: 13, before: -7 }],
+    };
+    let meta = write_block(&dir, BlockSpec { log: log.clone(), ..spec(1) }, fleet(1).into_iter().map(Ok)).unwrap();
+    assert_eq!(open(&dir, &meta).meta().log_covers(), &log);
 }
 
 #[test]

@@ -30,6 +30,11 @@ pub(crate) struct Tombstones {
 }
 
 impl Tombstones {
+    /// Whether nothing is deleted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
     /// The number of ranges.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

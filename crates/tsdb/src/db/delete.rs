@@ -25,7 +25,7 @@ impl Db {
             return Ok(Deleted::default());
         }
         let sets = scoped_sets(scope, sets);
-        let _one = self.maintenance.lock();
+        let _one = self.exclusive();
         let mut deleted = Deleted { series: self.head.delete(&sets, range)?, blocks: 0 };
         for block in self.blocks().iter().filter(|block| block.range().closed().overlaps(range)) {
             let series = block.delete(&sets, range)?;

@@ -18,7 +18,7 @@ impl Db {
     /// `with_head` writes the samples that are in no block yet to blocks first. Cost: no bytes of samples are copied, but
     /// those of removed blocks stay on the disk for as long as the snapshot does.
     pub fn snapshot(&self, with_head: bool) -> Result<String, TsdbError> {
-        let _one = self.maintenance.lock();
+        let _one = self.exclusive();
         if with_head {
             self.flush_before(Timestamp::MAX)?;
         }

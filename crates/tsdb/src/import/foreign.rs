@@ -8,13 +8,13 @@ use ulid::Ulid;
 
 use super::runs::join;
 use super::{Import, read};
+use crate::block::new_ulid;
 use crate::block::{
     Block, BlockError, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, covers, deletes, touches, write_block,
 };
 use crate::chunk::{self, EncodedChunk};
 use crate::db::Db;
 use crate::error::TsdbError;
-use crate::flush::new_ulid;
 use crate::options::Options;
 
 /// Directories of a log: what came in order, and what Prometheus writes of the rest.
@@ -159,7 +159,7 @@ impl Import {
         let range = BlockRange { start: block.range().start.max(range.mint), ..block.range() };
         let ulid = new_ulid(range)?;
         let level = block.meta().compaction.level.max(1);
-        let spec = BlockSpec { ulid, range, sources: vec![ulid], level, wal_cover: None };
+        let spec = BlockSpec { level, ..BlockSpec::new(ulid, range) };
         let meta = write_block(&self.staging, spec, copied)?;
         self.samples += meta.stats.num_samples;
         self.copies.push(ulid);

@@ -13,10 +13,10 @@ use hashbrown::HashMap;
 use model::{BlockRange, Budget, Labels, SampleValue, TimeRange, Timestamp};
 use ulid::Ulid;
 
+use crate::block::new_ulid;
 use crate::block::{Block, BlockError, BlockMeta, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, write_block};
 use crate::chunk::EncodedChunk;
 use crate::error::TsdbError;
-use crate::flush::new_ulid;
 use crate::head::SeriesKey;
 use crate::options::BLOCK_MS;
 use runs::{SeriesParts, SeriesRuns, join};
@@ -222,7 +222,7 @@ fn until_last(range: BlockRange, series: &[SeriesChunks]) -> BlockRange {
 }
 
 fn level_1(ulid: Ulid, range: BlockRange) -> BlockSpec {
-    BlockSpec { ulid, range, sources: vec![ulid], level: 1, wal_cover: None }
+    BlockSpec::new(ulid, range)
 }
 
 fn read(block: &Block, meta: &ChunkMeta) -> Result<EncodedChunk, BlockError> {

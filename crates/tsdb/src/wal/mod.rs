@@ -30,3 +30,8 @@ pub(crate) fn segment_of(records: &Records) -> Vec<u8> {
 
 /// The directory of the log inside the data directory.
 pub(crate) const WAL_DIR: &str = "wal";
+
+/// The identity of the log in the data directory `root`, if it has one yet.
+pub(crate) fn store_of(root: &disk::Dir) -> Result<Option<ulid::Ulid>, disk::DiskError> {
+    identity::read(&root.sub(WAL_DIR)?)
+}

@@ -1,6 +1,7 @@
 //! The store as a whole: against a map, under load, after crashes and damage, at the ends of time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod blocks;
 mod crash;
 mod damage;
 mod delete;
@@ -41,7 +42,7 @@ fn key(series: u32) -> SeriesKey {
 fn read(db: &Db, scope: Scope, matchers: &[Matcher], range: TimeRange) -> Expected {
     let budget = Budget::unlimited();
     let selected = db.querier(scope).select(matchers, range, &budget).unwrap();
-    let blocks_missing = db.damages().iter().any(|damage| damage.starts_with("block "));
+    let blocks_missing = db.integrity().iter().any(|finding| finding.file != "wal");
     assert_eq!(!selected.warnings.is_empty(), blocks_missing, "{:?}", selected.warnings);
     let (mut all, mut columns) = (Expected::new(), Columns::default());
     for idx in 0..selected.series.len() {

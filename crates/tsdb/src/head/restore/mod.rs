@@ -16,6 +16,7 @@ use disk::Dir;
 use hashbrown::HashSet;
 use model::{StartRun, Timestamp};
 use parking_lot::RwLock;
+use ulid::Ulid;
 
 use super::exemplars::Exemplars;
 use super::series::Series;
@@ -32,10 +33,17 @@ use worker::Workers;
 pub(crate) struct WalCovers(Vec<WalCover>);
 
 impl WalCovers {
-    /// What `blocks` cover. If some others are unreadable nothing is: perhaps the log still has their samples.
-    pub(crate) fn new(blocks: &[Arc<Block>], all_readable: bool) -> WalCovers {
-        let trusted = |cover: WalCover| if all_readable { cover } else { WalCover { before: Timestamp::MIN, ..cover } };
-        WalCovers(blocks.iter().filter_map(|block| block.meta().wal_cover()).map(trusted).collect())
+    /// What `blocks` cover of the log whose identity is `store`. If some others are unreadable nothing is: perhaps the
+    /// log still has their samples.
+    pub(crate) fn new(blocks: &[Arc<Block>], all_readable: bool, store: Option<Ulid>) -> WalCovers {
+        let of_block = |block: &Arc<Block>| {
+            let log = block.meta().log_covers().clone();
+            let trusted = all_readable && log.store == store;
+            let trust =
+                move |cover: WalCover| if trusted { cover } else { WalCover { before: Timestamp::MIN, ..cover } };
+            log.covers.into_iter().map(trust)
+        };
+        WalCovers(blocks.iter().flat_map(of_block).collect())
     }
 
     /// Samples of log segment `segment` that are older than this are in blocks.

@@ -1,0 +1,139 @@
+//! The series of several blocks as one sorted sequence, each with the chunks it will have.
+
+use std::sync::Arc;
+
+use model::{Budget, SampleValue, Timestamp};
+
+use crate::block::{Block, BlockError, BlockSeries, ChunkMeta, DeletedRanges, Scan, SeriesChunks, Tombstones};
+use crate::block::{covers, deletes, touches};
+use crate::chunk::{self, EncodedChunk};
+
+/// Walks over all series of its blocks, in the order of labels. Those without a sample are left out.
+pub(super) struct MergedSeries<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+/// One block and how far it is read.
+struct Part<'a> {
+    block: &'a Block,
+    tombstones: Arc<Tombstones>,
+    rest: Scan<'a>,
+    next: Option<BlockSeries>,
+}
+
+/// A chunk of one part.
+struct ChunkOf<'a> {
+    /// The position of its part: the lower one wins at equal times.
+    part: usize,
+    block: &'a Block,
+    meta: ChunkMeta,
+    deleted: Option<DeletedRanges>,
+}
+
+impl<'a> MergedSeries<'a> {
+    pub(super) fn new(blocks: &'a [Arc<Block>]) -> Result<MergedSeries<'a>, BlockError> {
+        let part = |block: &'a Arc<Block>| {
+            let mut rest = block.scan()?;
+            Ok(Part { block, tombstones: block.tombstones(), next: rest.next(), rest })
+        };
+        Ok(MergedSeries { parts: blocks.iter().map(part).collect::<Result<_, BlockError>>()? })
+    }
+
+    /// The chunks of the next series, from every part that has it.
+    fn next_chunks(&mut self) -> Option<(model::Labels, Vec<ChunkOf<'a>>)> {
+        let labels =
+            self.parts.iter().filter_map(|part| part.next.as_ref()).map(|series| &series.labels).min()?.clone();
+        let mut chunks = Vec::new();
+        for (idx, part) in self.parts.iter_mut().enumerate() {
+            if let Some(series) = part.next.take_if(|series| series.labels == labels) {
+                part.next = part.rest.next();
+                let deleted = part.tombstones.of(series.reference).cloned();
+                let whole = |meta: &&ChunkMeta| deleted.as_ref().is_none_or(|deleted| !covers(deleted, meta.range()));
+                chunks.extend(series.chunks.iter().filter(whole).map(|meta| ChunkOf {
+                    part: idx,
+                    block: part.block,
+                    meta: *meta,
+                    deleted: deleted.clone().filter(|deleted| touches(deleted, meta.range())),
+                }));
+            }
+        }
+        chunks.sort_by_key(|chunk| (chunk.meta.mint, chunk.part));
+        Some((labels, chunks))
+    }
+}
+
+impl Iterator for MergedSeries<'_> {
+    type Item = SeriesChunks;
+
+    fn next(&mut self) -> Option<SeriesChunks> {
+        loop {
+            let (labels, of_parts) = self.next_chunks()?;
+            let mut chunks = Vec::with_capacity(of_parts.len());
+            for together in overlapping(&of_parts) {
+                join(together, &mut chunks);
+            }
+            if !chunks.is_empty() {
+                return Some(SeriesChunks { labels, chunks });
+            }
+        }
+    }
+}
+
+/// Splits chunks, sorted by their start, into groups that share no time.
+fn overlapping<'b, 'a>(chunks: &'b [ChunkOf<'a>]) -> impl Iterator<Item = &'b [ChunkOf<'a>]> {
+    let mut end = Timestamp::MIN;
+    chunks.chunk_by(move |a, b| {
+        end = end.max(a.meta.maxt);
+        let together = b.meta.mint <= end;
+        if !together {
+            end = Timestamp::MIN;
+        }
+        together
+    })
+}
+
+/// Adds the chunks of one group to `into`: a chunk alone as it is, others decoded, merged and encoded again.
+fn join(chunks: &[ChunkOf<'_>], into: &mut Vec<EncodedChunk>) {
+    if let [alone] = chunks
+        && alone.deleted.is_none()
+    {
+        into.extend(alone.read().map(|(encoding, bytes)| EncodedChunk {
+            mint: alone.meta.mint,
+            maxt: alone.meta.maxt,
+            encoding,
+            bytes: bytes.to_vec(),
+        }));
+        return;
+    }
+    let mut by_part: Vec<&ChunkOf<'_>> = chunks.iter().collect();
+    by_part.sort_by_key(|chunk| chunk.part);
+    let mut samples: Vec<(Timestamp, SampleValue)> = by_part.into_iter().flat_map(ChunkOf::samples).collect();
+    // Stable: of equal times the sample of the first part stays.
+    samples.sort_by_key(|(t, _)| *t);
+    samples.dedup_by_key(|(t, _)| *t);
+    into.extend(chunk::encode(samples));
+}
+
+impl ChunkOf<'_> {
+    /// The bytes, unless they are damaged: then the block notes it.
+    fn read(&self) -> Option<(chunk::Encoding, &[u8])> {
+        self.block.chunk(&self.meta).map_err(|e| self.tell(&e)).ok()
+    }
+
+    /// The samples that are not deleted.
+    fn samples(&self) -> Vec<(Timestamp, SampleValue)> {
+        let Some((encoding, bytes)) = self.read() else { return Vec::new() };
+        let mut samples = chunk::samples(encoding, bytes, self.meta.range()).unwrap_or_else(|e| {
+            self.tell(&self.block.corrupt_chunk(&self.meta, &e));
+            Vec::new()
+        });
+        if let Some(deleted) = &self.deleted {
+            samples.retain(|(t, _)| !deletes(deleted, *t));
+        }
+        samples
+    }
+
+    fn tell(&self, error: &BlockError) {
+        self.block.tell(error, "samples of a series are missing", self.meta.range(), &Budget::unlimited());
+    }
+}

@@ -1,0 +1,173 @@
+//! The list of blocks: how it is found at the start, and how it changes while readers use the one before.
+
+use std::sync::Arc;
+
+use disk::Dir;
+use model::Timestamp;
+use ulid::Ulid;
+
+use super::Db;
+use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX, LogCovers};
+use crate::compact::SALVAGED_HINT;
+use crate::error::TsdbError;
+use crate::integrity::{Finding, Findings};
+use crate::options::Options;
+
+/// A block being removed; a crash leaves it behind.
+const DELETION_SUFFIX: &str = ".tmp-for-deletion";
+/// Where damaged files are kept for whoever wants to look at them; nothing here reads or removes them.
+pub(super) const QUARANTINE_DIR: &str = "quarantine";
+
+/// The blocks found at the start.
+pub(super) struct Found {
+    pub(super) blocks: Vec<Arc<Block>>,
+    /// The names of those that cannot be opened.
+    pub(super) unreadable: Vec<String>,
+}
+
+/// Opens all blocks in `dir`, and removes what crashes left: half a block, and blocks that another one replaced.
+pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> Result<Found, TsdbError> {
+    let mut found = Found { blocks: Vec::new(), unreadable: Vec::new() };
+    for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir) {
+        if entry.name.ends_with(CREATION_SUFFIX) || entry.name.ends_with(DELETION_SUFFIX) {
+            dir.remove(&entry.name)?;
+            continue;
+        }
+        if Ulid::from_string(&entry.name).is_err() {
+            continue;
+        }
+        match Block::open_telling(dir, &entry.name, options.series_cache_bytes, findings.clone()) {
+            Ok(block) => found.blocks.push(Arc::new(block)),
+            Err(e) => {
+                let range = BlockMeta::read(&dir.sub(&entry.name)?, &entry.name).map(|meta| meta.range().closed());
+                findings.add(Finding {
+                    file: entry.name.clone(),
+                    what: e.to_string(),
+                    lost: "its samples are missing".to_owned(),
+                    range: range.ok(),
+                    quarantined: None,
+                });
+                found.unreadable.push(entry.name);
+            }
+        }
+    }
+    remove_replaced(dir, &mut found.blocks)?;
+    sort(&mut found.blocks);
+    Ok(found)
+}
+
+/// Removes the blocks whose samples are all in another one: a crash came after that was there and before they were gone.
+fn remove_replaced(dir: &Dir, blocks: &mut Vec<Arc<Block>>) -> Result<(), TsdbError> {
+    let replacing = |old: &Arc<Block>| blocks.iter().find(|new| replaces(new.meta(), old.meta()));
+    let replaced: Vec<(Ulid, bool)> = (blocks.iter())
+        .filter_map(|old| {
+            let hints = &replacing(old)?.meta().compaction.hints;
+            Some((old.meta().ulid, hints.iter().any(|hint| hint == SALVAGED_HINT)))
+        })
+        .collect();
+    for (ulid, salvaged) in &replaced {
+        match salvaged {
+            true => drop(set_aside(dir, &ulid.to_string())?),
+            false => remove_block(dir, &ulid.to_string())?,
+        }
+    }
+    blocks.retain(|block| replaced.iter().all(|(ulid, _)| *ulid != block.meta().ulid));
+    Ok(())
+}
+
+/// Whether `new` says that it was made of `old`, or of all that `old` was made of.
+fn replaces(new: &BlockMeta, old: &BlockMeta) -> bool {
+    let (made, of) = (&new.compaction, &old.compaction);
+    let has_all = !of.sources.is_empty() && of.sources.iter().all(|source| made.sources.contains(source));
+    new.ulid != old.ulid
+        && (made.parents.iter().any(|parent| parent.ulid == old.ulid) || of.level < made.level && has_all)
+}
+
+/// Makes block `name` go away, durably and as a whole.
+pub(super) fn remove_block(dir: &Dir, name: &str) -> Result<(), TsdbError> {
+    let doomed = format!("{name}{DELETION_SUFFIX}");
+    dir.publish(name, &doomed)?;
+    Ok(dir.remove(&doomed)?)
+}
+
+/// Moves block `name` to the quarantine and returns where it is now.
+pub(super) fn set_aside(dir: &Dir, name: &str) -> Result<String, TsdbError> {
+    let quarantine = dir.sub(QUARANTINE_DIR)?;
+    // What stands there under this name is the same block from an attempt that a crash ended.
+    quarantine.remove(name)?;
+    dir.move_to(name, &quarantine)?;
+    Ok(format!("{QUARANTINE_DIR}/{name}"))
+}
+
+/// In the order they were written, which is also their rank: at equal times the first one's samples win. Blocks of one
+/// flush share no time, and blocks of others come before ours.
+fn sort(blocks: &mut [Arc<Block>]) {
+    let segment = |block: &Block| block.meta().log_covers().covers.last().map(|cover| cover.segment);
+    blocks.sort_by_key(|block| (segment(block), block.range().start, block.range().end, block.meta().ulid));
+}
+
+impl Db {
+    pub(super) fn open_block(&self, name: &str) -> Result<Block, BlockError> {
+        Block::open_telling(&self.dir, name, self.options.series_cache_bytes, self.findings.clone())
+    }
+
+    /// Replaces the list of blocks by one with `new` and without `gone`. Readers keep the list they started with.
+    pub(super) fn swap_blocks(&self, new: Option<Block>, gone: &[Arc<Block>]) {
+        let mut blocks = self.blocks().to_vec();
+        blocks.retain(|block| gone.iter().all(|gone| gone.meta().ulid != block.meta().ulid));
+        blocks.extend(new.map(Arc::new));
+        sort(&mut blocks);
+        self.blocks.store(Arc::new(blocks));
+    }
+
+    /// Takes blocks out of the list and off the disk; a damaged one goes to the quarantine.
+    pub(super) fn retire(&self, new: Option<Block>, gone: &[Arc<Block>], why: &str) -> Result<(), TsdbError> {
+        self.swap_blocks(new, gone);
+        for block in gone {
+            let name = block.meta().ulid.to_string();
+            match block.is_damaged() {
+                true => self.findings.quarantined(&name, &set_aside(&self.dir, &name)?),
+                false => remove_block(&self.dir, &name)?,
+            }
+            tracing::info!(block = name, why, "block retired");
+        }
+        Ok(())
+    }
+
+    /// Moves the blocks that could not be opened to the quarantine, once what the log still has of them is in blocks: as
+    /// long as they stand where they are, a replay does not rely on what other blocks say of the log.
+    pub(super) fn set_aside_unreadable(&self) -> Result<(), TsdbError> {
+        let mut unreadable = self.unreadable.lock();
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        let covers = |block: &Arc<Block>| block.meta().log_covers().covers.iter().map(|cover| cover.before).max();
+        if let Some(before) = self.blocks().iter().filter_map(covers).max() {
+            self.flush_before(before)?;
+        }
+        while let Some(name) = unreadable.last() {
+            self.findings.quarantined(name, &set_aside(&self.dir, name)?);
+            unreadable.pop();
+        }
+        Ok(())
+    }
+
+    /// Whether what `gone` says of the log is said by another block too.
+    pub(super) fn log_stays_covered(&self, gone: &[Arc<Block>]) -> bool {
+        let blocks = self.blocks();
+        let others: Vec<&LogCovers> = blocks
+            .iter()
+            .filter(|block| gone.iter().all(|gone| gone.meta().ulid != block.meta().ulid))
+            .map(|block| block.meta().log_covers())
+            .collect();
+        gone.iter().map(|block| block.meta().log_covers()).all(|own| {
+            let others = || others.iter().filter(|other| other.store == own.store).flat_map(|other| &other.covers);
+            own.covers.iter().all(|own| others().any(|o| own.segment <= o.segment && own.before <= o.before))
+        })
+    }
+}
+
+/// The newest timestamp that a block may hold.
+pub(super) fn newest(blocks: &[Arc<Block>]) -> Timestamp {
+    blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN)
+}
