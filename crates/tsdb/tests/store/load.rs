@@ -153,7 +153,7 @@ fn a_copy_of_a_running_store_has_what_was_acknowledged_before() {
         scope.spawn(|| shared.write(9));
         scope.spawn(|| {
             while !done.load(SeqCst) {
-                shared.db.maintain(shared.clock.load(SeqCst)).unwrap();
+                // Not merged meanwhile: files that replace others are for snapshots, not for a copy made one by one.
                 shared.db.flush().unwrap();
             }
         });
