@@ -31,8 +31,9 @@ impl Finding {
 
     /// What a query that misses something because of it is told.
     pub(crate) fn warning(&self) -> String {
-        let block = self.file.split('/').next().unwrap_or_default();
-        format!("block {block} is damaged: {}", self.lost)
+        let place = self.file.split('/').next().unwrap_or_default();
+        let kind = if ulid::Ulid::from_string(place).is_ok() { "block " } else { "" };
+        format!("{kind}{place} is damaged: {}", self.lost)
     }
 }
 
