@@ -42,6 +42,10 @@ pub struct Stats {
     pub wal_appended_bytes: u64,
     /// Syncs of the log.
     pub wal_syncs: u64,
+    /// Those of them that failed.
+    pub wal_sync_failures: u64,
+    /// Whether the log takes nothing until it finds a file that works.
+    pub wal_read_only: bool,
     /// Blocks.
     pub blocks: usize,
     /// Bytes of all blocks.
@@ -69,6 +73,8 @@ impl Stats {
             wal_segment: log.segment,
             wal_appended_bytes: log.appended_bytes,
             wal_syncs: log.syncs,
+            wal_sync_failures: log.sync_failures,
+            wal_read_only: log.read_only,
             blocks: blocks.len(),
             block_bytes: blocks.iter().map(|block| block.size_bytes()).sum(),
             blocks_mint: blocks.iter().map(|block| block.range().start).min(),

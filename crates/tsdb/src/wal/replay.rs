@@ -24,6 +24,7 @@ const COMMIT_RECORDS_MAX: u64 = 64;
 /// How far a replay is, for those that wait for it.
 #[derive(Debug, Default)]
 pub struct ReplayProgress {
+    first: AtomicU64,
     segments: AtomicU64,
     segments_done: AtomicU64,
     bytes: AtomicU64,
@@ -31,7 +32,12 @@ pub struct ReplayProgress {
 }
 
 impl ReplayProgress {
-    /// Segments to read and segments read; the first is 0 until the replay begins.
+    /// The number of the first segment to read.
+    pub fn first_segment(&self) -> u64 {
+        self.first.load(Relaxed)
+    }
+
+    /// How many segments there are to read, 0 until the replay begins, and how many are read.
     pub fn segments(&self) -> (u64, u64) {
         (self.segments.load(Relaxed), self.segments_done.load(Relaxed))
     }
@@ -72,6 +78,7 @@ pub(crate) fn replay(
     let mut closed = Vec::new();
     let checkpoint = entries.iter().filter_map(|e| names::checkpoint_number(&e.name)).max();
     let segments = segments_behind(&dir, &entries, checkpoint)?;
+    progress.first.store(segments.first().map_or(0, |(number, _)| *number), Relaxed);
     progress.segments.store(segments.len() as u64, Relaxed);
     progress.bytes.store(segments.iter().map(|(_, entry)| entry.len).sum(), Relaxed);
     if let Some(number) = checkpoint {

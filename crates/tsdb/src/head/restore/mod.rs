@@ -121,6 +121,7 @@ impl Describe for Head {
         then();
     }
 
+    /// Looks at every series, which takes a while; but this is what happens when a disk fails, not when a day passes.
     fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records) {
         self.with_index(|index| {
             let found: Vec<&Arc<Series>> = index.iter().filter(|s| series.contains(&s.id)).collect();

@@ -40,8 +40,13 @@ fn timestamps(root: &Dir) -> (Vec<i64>, Replayed) {
         Record::Tombstones(_) | Record::Series(_) => Timestamp::MIN,
         other => panic!("{other:?}"),
     };
-    let (log, replayed) = replay(root, 0, &ReplayProgress::default(), &mut apply).unwrap();
+    let progress = ReplayProgress::default();
+    let (log, replayed) = replay(root, 0, &progress, &mut apply).unwrap();
     drop(log);
+    // However it went, it is through.
+    for (all, done) in [progress.segments(), progress.bytes()] {
+        assert_eq!(all, done);
+    }
     (all, replayed)
 }
 
