@@ -24,6 +24,8 @@ pub(crate) const LOST: &str = "samples of a series are missing until the next st
 /// whether there is enough for one.
 const SAMPLE_BYTES: u64 = 32;
 
+/// A file that is being written; a crash leaves it behind.
+const TMP_SUFFIX: &str = ".tmp";
 /// What each file starts with: magic, version 1, padding.
 const HEADER: [u8; 8] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
 /// Series, first and last time, encoding: what is in front of a chunk's length.
@@ -81,7 +83,7 @@ impl ChunkFiles {
     /// Removes the files that are in `dir`; new ones will have `file_bytes` of chunks or a bit more.
     pub(crate) fn open(dir: Dir, file_bytes: usize, findings: Findings) -> Result<ChunkFiles, DiskError> {
         for entry in dir.list()?.into_iter().filter(|entry| !entry.is_dir) {
-            let number = entry.name.strip_suffix(".tmp").unwrap_or(&entry.name);
+            let number = entry.name.strip_suffix(TMP_SUFFIX).unwrap_or(&entry.name);
             if number.bytes().all(|byte| byte.is_ascii_digit()) {
                 dir.remove(&entry.name)?;
             }
@@ -101,7 +103,12 @@ impl ChunkFiles {
         let mut files = self.files.lock();
         let number = files.next;
         let name = name(number);
-        self.dir.replace(&name, &bytes)?;
+        if let Err(e) = self.dir.replace(&name, &bytes) {
+            // What was written of it takes room that others, such as the log, need more.
+            self.dir.remove(&format!("{name}{TMP_SUFFIX}"))?;
+            self.dir.remove(&name)?;
+            return Err(e);
+        }
         // Whatever comes of the map, the name is taken.
         files.next += 1;
         let map = self.dir.map(&name)?;

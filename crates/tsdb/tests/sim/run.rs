@@ -68,7 +68,10 @@ impl Run {
             let failures = self.sim.failures();
             match self.try_open() {
                 // It may do without what could not be read, and says so; that must be there the next time.
-                Ok(db) if failures < self.sim.failures() => drop(store::contents(&db)),
+                Ok(db) if failures < self.sim.failures() => {
+                    drop(store::contents(&db));
+                    self.sim.set_capacity(None);
+                }
                 Ok(db) => return self.opened(db),
                 Err(_) if self.sim.is_off() => self.sim.crash(self.sim.calls()),
                 Err(_) if failures < self.sim.failures() => self.sim.set_capacity(None),

@@ -16,7 +16,12 @@ pub(crate) struct Report {
 }
 
 pub(crate) fn open(dir: disk::Dir) -> Result<Db, String> {
-    let options = Options { out_of_order_window_ms: WINDOW_MS, future_ms: FUTURE_MS, ..Options::default() };
+    let options = Options {
+        head_chunk_file_bytes: 64,
+        out_of_order_window_ms: WINDOW_MS,
+        future_ms: FUTURE_MS,
+        ..Options::default()
+    };
     Db::open(dir, options).map_err(|e| e.to_string())
 }
 
