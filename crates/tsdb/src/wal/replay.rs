@@ -212,7 +212,7 @@ impl Reading<'_> {
                 Found::Record { offset, bytes } => (offset, decode(bytes)),
                 Found::Unreadable { offset, what } => (offset, Err(what)),
             };
-            self.progress.bytes_done.fetch_add(start - reported, Relaxed);
+            self.has_read(number, start - reported);
             reported = start;
             if let Some(Gap { offset, what }) = gap.take() {
                 self.damaged(&path, offset, what, between(&bytes, offset, start))?;
@@ -240,7 +240,7 @@ impl Reading<'_> {
                 }
             }
         }
-        self.progress.bytes_done.fetch_add(bytes.len() as u64 - reported, Relaxed);
+        self.has_read(number, bytes.len() as u64 - reported);
         if 0 < pending.left {
             // Its first records are there and the others are not.
             gap = Some(Gap { offset: pending.offset, what: "commit without an end" });
@@ -253,6 +253,13 @@ impl Reading<'_> {
             }
         }
         Ok(maxt)
+    }
+
+    /// Counts bytes of segments; a checkpoint is small.
+    fn has_read(&self, number: Option<u64>, bytes: u64) {
+        if number.is_some() {
+            self.progress.bytes_done.fetch_add(bytes, Relaxed);
+        }
     }
 
     fn apply_one(&mut self, number: Option<u64>, record: Record) -> Timestamp {

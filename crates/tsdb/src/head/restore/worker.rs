@@ -33,6 +33,8 @@ pub(super) struct Workers<'scope> {
 
 struct Worker<'scope> {
     batches: SyncSender<Batch>,
+    /// Batches that were applied, to be filled again: fresh memory would have to be cleared by the kernel.
+    applied: Receiver<Batch>,
     filling: Batch,
     thread: ScopedJoinHandle<'scope, Timestamp>,
 }
@@ -62,8 +64,9 @@ impl<'scope> Workers<'scope> {
     pub(super) fn start(scope: &'scope Scope<'scope, '_>, count: Option<usize>) -> Workers<'scope> {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let worker = |_| {
-            let (batches, receiver) = sync_channel(1);
-            Worker { batches, filling: Batch::with_room(), thread: scope.spawn(|| work(receiver)) }
+            let ((batches, filled), (empty, applied)) = (sync_channel(1), sync_channel(1));
+            let thread = scope.spawn(move || work(filled, &empty));
+            Worker { batches, applied, filling: Batch::with_room(), thread }
         };
         let count = u32::try_from(count.unwrap_or_else(cores)).unwrap_or(u32::MAX).clamp(1, WORKERS_MAX);
         Workers { workers: (0..count).map(worker).collect(), count }
@@ -94,7 +97,7 @@ impl<'scope> Workers<'scope> {
     /// Waits for the workers. Returns the oldest sample that was added.
     pub(super) fn finish(self) -> Timestamp {
         let mut mint = Timestamp::MAX;
-        for Worker { batches, filling, thread } in self.workers {
+        for Worker { batches, filling, thread, .. } in self.workers {
             // If it is gone, `join` says why.
             _ = batches.send(filling);
             drop(batches);
@@ -117,7 +120,8 @@ impl Worker<'_> {
         batch.times.push(time);
         batch.values.push(value);
         if batch.owners.len() == BATCH_LEN {
-            _ = self.batches.send(std::mem::replace(batch, Batch::with_room()));
+            let next = self.applied.try_recv().unwrap_or_else(|_| Batch::with_room());
+            _ = self.batches.send(std::mem::replace(batch, next));
         }
     }
 }
@@ -134,7 +138,7 @@ impl Batch {
     }
 }
 
-fn work(batches: Receiver<Batch>) -> Timestamp {
+fn work(batches: Receiver<Batch>, empty: &SyncSender<Batch>) -> Timestamp {
     let (mut series, mut order, mut ends, mut mint) = (Vec::new(), Vec::new(), Vec::new(), Timestamp::MAX);
     for mut batch in batches {
         series.append(&mut batch.series);
@@ -145,11 +149,21 @@ fn work(batches: Receiver<Batch>) -> Timestamp {
             from = *end as usize;
             mint = mint.min(batch.apply(series, run));
         }
+        batch.clear();
+        // If there is no room, another one is waiting to be filled already.
+        _ = empty.try_send(batch);
     }
     mint
 }
 
 impl Batch {
+    fn clear(&mut self) {
+        self.owners.clear();
+        self.times.clear();
+        self.values.clear();
+        self.others.clear();
+    }
+
     /// Orders the changes by their series, those of one series as they came: those of series `i` are at the places
     /// `order[ends[i - 1]..ends[i]]`.
     fn sort(&self, series: usize, ends: &mut Vec<u32>, order: &mut Vec<u32>) {
