@@ -64,8 +64,8 @@ impl Db {
         let lock = dir.lock("lock")?;
         snapshot::remove_remains(&dir)?;
         let findings = Findings::default();
-        let blocks::Found { blocks, unreadable } = blocks::open_blocks(&dir, &options, &findings)?;
-        let covers = WalCovers::new(&blocks, unreadable.is_empty(), wal::store_of(&dir)?);
+        let blocks::Found { blocks, unreadable, all_opened } = blocks::open_blocks(&dir, &options, &findings)?;
+        let covers = WalCovers::new(&blocks, all_opened, wal::store_of(&dir)?);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
         let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;

@@ -16,6 +16,7 @@ mod querier;
 mod select;
 mod stats;
 mod values;
+mod verify;
 mod wal;
 
 pub use db::{Db, Deleted};
@@ -26,4 +27,5 @@ pub use options::Options;
 pub use querier::Querier;
 pub use stats::Stats;
 pub use values::SeriesValues;
+pub use verify::{Check, Problem, Report, verify};
 pub use wal::ReplayProgress;

@@ -85,10 +85,13 @@ impl Block {
             damaged: AtomicBool::new(false),
             dir,
         };
-        let mut tombstones = Tombstones::read(&block.dir, name).unwrap_or_else(|e| {
-            block.tell(&e, "deleted samples may be back", block.range().closed(), &Budget::unlimited());
-            Tombstones::default()
-        });
+        let mut tombstones = match Tombstones::read(&block.dir, name) {
+            Err(e @ BlockError::Corrupt { .. }) => {
+                block.tell(&e, "deleted samples may be back", block.range().closed(), &Budget::unlimited());
+                Tombstones::default()
+            }
+            read => read?,
+        };
         for series in block.series(&tombstones.references().collect(), &Budget::unlimited())? {
             tombstones.note_hidden(&series);
         }
@@ -146,7 +149,18 @@ impl Block {
         self.damaged.load(Relaxed)
     }
 
-    /// Reads all series, one after the other, past the cache.
+    /// The index.
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Reads all series, one after the other, those that cannot be read too.
+    pub(crate) fn read_series(&self) -> Result<impl Iterator<Item = Result<BlockSeries, BlockError>>, BlockError> {
+        let mut reader = self.index.series();
+        Ok(self.index.all()?.into_iter().map(move |reference| reader.read(reference)))
+    }
+
+    /// Reads all series, one after the other, past the cache; those that cannot be read are told.
     pub(crate) fn scan(&self) -> Result<Scan<'_>, BlockError> {
         Ok(Scan { block: self, refs: self.index.all()?.into_iter(), reader: self.index.series() })
     }
@@ -292,11 +306,17 @@ impl Block {
             }
             found.push(match known {
                 Some(series) => series,
-                None => {
-                    let series = Arc::new(reader.read(reference)?);
-                    read.push((reference, series.clone()));
-                    series
-                }
+                None => match reader.read(reference) {
+                    Ok(series) => {
+                        let series = Arc::new(series);
+                        read.push((reference, series.clone()));
+                        series
+                    }
+                    Err(e) => {
+                        self.tell(&e, "a series is missing", self.range().closed(), budget);
+                        continue;
+                    }
+                },
             });
         }
         self.cache.insert(read);

@@ -21,13 +21,15 @@ pub(super) const QUARANTINE_DIR: &str = "quarantine";
 /// The blocks found at the start.
 pub(super) struct Found {
     pub(super) blocks: Vec<Arc<Block>>,
-    /// The names of those that cannot be opened.
+    /// The names of those that are damaged beyond opening.
     pub(super) unreadable: Vec<String>,
+    /// Whether there are no others that could not be opened: a disk that fails to read today may read tomorrow.
+    pub(super) all_opened: bool,
 }
 
 /// Opens all blocks in `dir`, and removes what crashes left: half a block, and blocks that another one replaced.
 pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> Result<Found, TsdbError> {
-    let mut found = Found { blocks: Vec::new(), unreadable: Vec::new() };
+    let mut found = Found { blocks: Vec::new(), unreadable: Vec::new(), all_opened: true };
     for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir) {
         if entry.name.ends_with(CREATION_SUFFIX) || entry.name.ends_with(DELETION_SUFFIX) {
             dir.remove(&entry.name)?;
@@ -47,13 +49,25 @@ pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> 
                     range: range.ok(),
                     quarantined: None,
                 });
-                found.unreadable.push(entry.name);
+                found.all_opened = false;
+                if is_damage(&e) {
+                    found.unreadable.push(entry.name);
+                }
             }
         }
     }
     remove_replaced(dir, &mut found.blocks)?;
     sort(&mut found.blocks);
     Ok(found)
+}
+
+/// Whether a block is to blame for not being opened, and not the disk at this moment.
+fn is_damage(error: &BlockError) -> bool {
+    match error {
+        BlockError::Corrupt { .. } => true,
+        BlockError::Disk(e) => e.is_not_found(),
+        BlockError::Unsupported { .. } | BlockError::Invalid { .. } | BlockError::Interrupted(_) => false,
+    }
 }
 
 /// Removes the blocks whose samples are all in another one: a crash came after that was there and before they were gone.

@@ -8,9 +8,9 @@ pub(crate) const INDEX_FILE: &str = "index";
 pub(super) const MAGIC: u32 = 0xBAAA_D700;
 pub(super) const VERSION: u8 = 2;
 /// Magic and version.
-const HEADER_BYTES: usize = 5;
+pub(super) const HEADER_BYTES: usize = 5;
 /// Six offsets and a checksum.
-const TOC_BYTES: usize = 6 * 8 + 4;
+pub(super) const TOC_BYTES: usize = 6 * 8 + 4;
 /// A series starts at a multiple of this; its reference is the offset divided by it, so that 4 bytes reach 64 GiB.
 pub(super) const SERIES_ALIGN: u64 = 16;
 /// The length in front of a section.

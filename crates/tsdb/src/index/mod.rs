@@ -15,7 +15,7 @@ use roaring::RoaringBitmap;
 use crate::block::BlockError;
 use crate::block::file::BlockFile;
 use crate::select::LabelIndex;
-use layout::{INDEX_FILE, Toc};
+use layout::{INDEX_FILE, SERIES_ALIGN, Toc};
 use symbols::Symbols;
 use table::{Entry, PostingsTable};
 
@@ -33,6 +33,7 @@ const NARROW_FEWER_BY: u64 = 16;
 #[derive(Debug)]
 pub(crate) struct Index {
     file: BlockFile,
+    toc: Toc,
     symbols: Symbols,
     table: PostingsTable,
 }
@@ -45,7 +46,21 @@ impl Index {
         let toc = Toc::read(&file)?;
         let symbols = Symbols::read(&file, toc.symbols)?;
         let table = PostingsTable::read(&file, toc.postings_table)?;
-        Ok(Index { file, symbols, table })
+        Ok(Index { file, toc, symbols, table })
+    }
+
+    /// Whether the sections stand one behind the other in the order of their format, the table last.
+    pub(crate) fn sections_are_in_order(&self) -> bool {
+        let Toc { symbols, series, label_indices, postings, label_index_table, postings_table } = self.toc;
+        let end = |offset| layout::section(&self.file, offset).map(|(start, content)| start + content.len() as u64 + 4);
+        let padded = |end: u64, start: u64| end <= start && start < end + SERIES_ALIGN;
+        symbols == layout::HEADER_BYTES as u64
+            && end(symbols).is_ok_and(|end| padded(end, series))
+            && series <= label_indices
+            && label_indices <= postings
+            && postings < postings_table
+            && label_index_table <= postings_table
+            && end(postings_table).is_ok_and(|end| end + layout::TOC_BYTES as u64 == self.file.bytes().len() as u64)
     }
 
     /// Starts reading series.
@@ -158,6 +173,11 @@ impl<'a> IndexValue<'a> {
     /// The value.
     pub(crate) fn text(&self) -> &'a str {
         self.entry.value
+    }
+
+    /// The series that have it.
+    pub(crate) fn references(&self) -> Result<RoaringBitmap, BlockError> {
+        self.index.bitmap(self.entry.postings)
     }
 
     /// Whether a series of `refs` has it. Cost: up to the first one that does.
