@@ -171,7 +171,7 @@ impl Block {
         let (mut bytes, budget) = (0, Budget::unlimited());
         let Ok(mut scan) = self.scan() else { return None };
         scan.refs.advance_to(from);
-        while let Some(series) = scan.next() {
+        for series in scan {
             if bytes_max < bytes {
                 return Some(series.reference);
             }
