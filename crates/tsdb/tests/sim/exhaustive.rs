@@ -2,56 +2,61 @@
 
 use std::ops::Range;
 
-use disk::Sim;
-use disk::sim::{Call, Fault};
-use model::SampleValue;
-
-use crate::model::{Key, Value};
+use crate::model::Doomed;
 use crate::run::Run;
 use crate::step::Step;
+use crate::value::{Key, Shape, Value, histogram};
 use crate::{HOUR_MS, MINUTE_MS, START, attempt, long_seeds};
+use disk::Sim;
+use disk::sim::{Call, Fault};
 
 /// Failures tried of the recovery after each failure of the workload in the normal run; the long mode tries all.
 const RECOVERIES: usize = 3;
 
-fn sample(series: u32, t: i64, v: f64) -> (Key, Value) {
-    ((series, t), Value(SampleValue::Float(v)))
-}
-
-/// Samples of three series in the given minutes.
-fn append(minutes: Range<i64>, v: f64, help: Option<&str>) -> Step {
-    let at = |minute: i64| (0..3).map(move |series| sample(series, START + minute * MINUTE_MS, v));
-    Step::Append { samples: minutes.flat_map(at).collect(), help: help.map(str::to_owned) }
+/// Floats of two series and histograms of another in the given minutes, and an exemplar of each series at the end.
+fn append(minutes: Range<i64>, v: u32, help: Option<&str>) -> Step {
+    let at = |minute: i64| START + minute * MINUTE_MS;
+    let counts = |minute: i64| [v, v + u32::try_from(minute.rem_euclid(7)).unwrap()];
+    let samples = minutes.clone().flat_map(|minute| {
+        let floats = (0..2).map(move |series| ((series, at(minute), 0), Value::from(f64::from(v))));
+        floats.chain([((2, at(minute), 0), histogram(3, &counts(minute), Shape::Counter, false))])
+    });
+    let exemplars = (0..3).map(|series| ((series, at(minutes.end), v), Value::Exemplar(f64::from(v))));
+    let samples: Vec<(Key, Value)> = samples.chain(exemplars).collect();
+    Step::Append { samples, help: help.map(str::to_owned) }
 }
 
 fn workload() -> Vec<Step> {
+    let delete = |series, from, to| Step::Delete(Doomed { series, from: START + from, to: START + to });
     vec![
         Step::Restart,
         Step::Advance(HOUR_MS),
-        append(0..60, 1.0, Some("first")),
+        append(0..60, 1, Some("first")),
         // Late ones, some repeated with the same value and with another one.
-        append(-130..-100, 2.0, None),
-        append(50..65, 1.0, None),
-        append(-105..-95, 3.0, None),
+        append(-130..-100, 2, None),
+        append(50..65, 1, None),
+        append(-105..-95, 3, None),
         Step::Advance(3 * HOUR_MS),
-        append(100..240, 4.0, None),
+        append(100..240, 4, None),
+        delete(Some(1), 10 * MINUTE_MS, 20 * MINUTE_MS),
         // Writes blocks, and cuts the log behind them.
         Step::Maintain,
-        append(20..30, 5.0, Some("second")),
-        append(240..243, 6.0, None),
+        append(20..30, 5, Some("second")),
+        append(240..243, 6, None),
+        delete(None, 0, 5 * MINUTE_MS),
         Step::Flush,
-        append(243..246, 7.0, None),
+        append(243..246, 7, None),
         Step::Restart,
-        append(246..248, 8.0, Some("third")),
+        append(246..248, 8, Some("third")),
+        Step::Snapshot,
         Step::Maintain,
-        Step::Flush,
-        append(248..249, 9.0, None),
+        append(248..249, 9, None),
     ]
 }
 
 /// What a recovered store has to be capable of.
 fn afterwards() -> [Step; 4] {
-    [append(249..251, 10.0, None), Step::Flush, Step::Restart, append(251..252, 11.0, None)]
+    [append(249..251, 10, None), Step::Flush, Step::Restart, append(251..252, 11, None)]
 }
 
 /// The calls of the sound workload, each with the step that makes it and its number among the calls of that.

@@ -1,72 +1,62 @@
 //! What the store must hold: samples that were acknowledged, and requests that may have been taken or not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-use model::SampleValue;
 
 use crate::store::Report;
+use crate::value::{Key, Kind, Value};
 use crate::{HOUR_MS, MINUTE_MS, START};
 
 /// The out-of-order window of the store under test.
 pub(crate) const WINDOW_MS: i64 = 24 * HOUR_MS;
-
 /// How far ahead of the clock a sample may be.
 pub(crate) const FUTURE_MS: i64 = 10 * MINUTE_MS;
-
-/// A series' number and a sample's time.
-pub(crate) type Key = (u32, i64);
-
-/// A sample's value, compared by its bits.
-#[derive(Clone)]
-pub(crate) struct Value(pub(crate) SampleValue);
-
-impl PartialEq for Value {
-    fn eq(&self, other: &Value) -> bool {
-        self.0.same_bits(&other.0)
-    }
-}
-
-impl fmt::Debug for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            SampleValue::Float(v) if v.is_nan() => write!(f, "NaN({:x})", v.to_bits()),
-            SampleValue::Float(v) => write!(f, "{v}"),
-            SampleValue::Histogram(h) => write!(f, "int histogram {} {}", h.count, h.sum),
-            SampleValue::FloatHistogram(h) => write!(f, "float histogram {} {}", h.count, h.sum),
-        }
-    }
-}
 
 pub(crate) type Contents = BTreeMap<Key, Value>;
 
 /// What a read found, ascending by its keys.
 pub(crate) type Found = Vec<(Key, Value)>;
 
+/// What is to be deleted: of one series or of all, from one time to another, both inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doomed {
+    pub(crate) series: Option<u32>,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+}
+
+impl Doomed {
+    fn has(&self, (series, t, _): &Key) -> bool {
+        self.series.is_none_or(|own| own == *series) && (self.from..=self.to).contains(t)
+    }
+}
+
 /// What a store must report of a request.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
     /// What the request adds.
     pub(crate) news: Contents,
-    /// Samples that are there already, with this value or another one. Once they left the head the store may take
-    /// them again; a read then finds the first.
-    pub(crate) known: u64,
-    /// Samples that are too old or too far ahead.
-    pub(crate) outside: u64,
+    /// Known with this value.
+    same: u64,
+    /// Known with another value.
+    other: u64,
+    /// Known, but no longer in the head: the store may take it again. A read then finds the first value.
+    flushed: u64,
+    /// Too old or too far ahead.
+    outside: u64,
 }
 
 impl Verdict {
-    /// Whether a report says the same, as far as a report can.
+    /// Whether a report says the same.
     pub(crate) fn check(&self, report: &Report) -> Result<(), String> {
-        let news = self.news.len() as u64;
-        let written = news..=news + self.known;
-        let refused = self.outside..=self.outside + self.known;
-        let all = report.written + report.duplicates + report.refused == news + self.known + self.outside;
-        if all && written.contains(&report.written) && refused.contains(&report.refused) {
-            return Ok(());
-        }
-        let Verdict { known, outside, .. } = self;
-        Err(format!("expected {news} new, {known} known, {outside} outside the window: {report:?}"))
+        let all = self.news.len() as u64 + self.same + self.other + self.flushed + self.outside;
+        let allows = |least: u64, told: u64| (least..=least + self.flushed).contains(&told);
+        let is_right = report.written + report.duplicates + report.refused == all
+            && allows(self.news.len() as u64, report.written)
+            && allows(self.same, report.duplicates)
+            && allows(self.other + self.outside, report.refused);
+        let Verdict { news, same, other, flushed, outside } = self;
+        let expected = format!("{} new, {same} same, {other} other, {outside} outside, {flushed} flushed", news.len());
+        if is_right { Ok(()) } else { Err(format!("report: expected {expected}: {report:?}")) }
     }
 }
 
@@ -76,28 +66,38 @@ pub(crate) struct Model {
     live: Contents,
     /// Of that, what a crash must spare.
     durable: BTreeSet<Key>,
+    /// Of that, what is still in the head.
+    in_head: BTreeSet<Key>,
     /// What requests that were not acknowledged would add, in their order.
     pending: Vec<Contents>,
+    /// What a deletion that is not done yet is about: there or not.
+    doubtful: Option<Doomed>,
 }
 
 impl Model {
     /// The time of the newest sample.
     pub(crate) fn newest(&self) -> Option<i64> {
-        self.live.keys().map(|(_, t)| *t).max()
+        self.live.keys().filter(|(.., exemplar)| *exemplar == 0).map(|(_, t, _)| *t).max()
     }
 
-    /// What becomes of `samples` at `now`.
+    /// What becomes of a request at `now`. No sample of it may lie so that it matters which of the newest samples were
+    /// deleted: see `chooser`.
     pub(crate) fn judge(&self, samples: &[(Key, Value)], now: i64) -> Verdict {
         let mut verdict = Verdict::default();
-        let mut newest = self.newest();
-        for (key, value) in samples {
-            if now + FUTURE_MS < key.1 || newest.is_some_and(|newest| key.1 < newest - WINDOW_MS) {
-                verdict.outside += 1;
-            } else if self.live.contains_key(key) || verdict.news.contains_key(key) {
-                verdict.known += 1;
-            } else {
-                verdict.news.insert(*key, value.clone());
-                newest = newest.max(Some(key.1));
+        let oldest = self.newest().map(|newest| newest - WINDOW_MS);
+        // The store takes one kind after the other.
+        for kind in [Kind::Float, Kind::Histogram, Kind::Exemplar] {
+            for (key, value) in samples.iter().filter(|(_, value)| value.kind() == kind) {
+                if now + FUTURE_MS < key.1 || oldest.is_some_and(|oldest| key.1 < oldest) {
+                    verdict.outside += 1;
+                    continue;
+                }
+                match self.live.get(key).or(verdict.news.get(key)) {
+                    None => _ = verdict.news.insert(*key, value.clone()),
+                    Some(_) if self.live.contains_key(key) && !self.in_head.contains(key) => verdict.flushed += 1,
+                    Some(known) if known == value => verdict.same += 1,
+                    Some(_) => verdict.other += 1,
+                }
             }
         }
         verdict
@@ -105,6 +105,7 @@ impl Model {
 
     /// A request was acknowledged: what it added and what it repeated is durable.
     pub(crate) fn acknowledge(&mut self, samples: &[(Key, Value)], news: Contents) {
+        self.in_head.extend(news.keys());
         self.live.extend(news);
         let repeated = samples.iter().filter(|(key, value)| self.live.get(key) == Some(value));
         self.durable.extend(repeated.map(|(key, _)| *key));
@@ -113,6 +114,25 @@ impl Model {
     /// A request failed that would have added `news`: later reads find all of that, or nothing.
     pub(crate) fn suspend(&mut self, news: Contents) {
         self.pending.push(news);
+    }
+
+    /// The head may have gone to blocks.
+    pub(crate) fn flushed(&mut self) {
+        self.in_head.retain(|(.., exemplar)| *exemplar > 0);
+    }
+
+    /// A deletion begins: until it is done it may have reached everything or nothing.
+    pub(crate) fn doom(&mut self, doomed: Doomed) {
+        self.doubtful = Some(doomed);
+    }
+
+    /// The deletion is done.
+    pub(crate) fn delete(&mut self) {
+        let Some(doomed) = self.doubtful.take() else { return };
+        self.live.retain(|key, _| !doomed.has(key));
+        self.durable.retain(|key| !doomed.has(key));
+        self.in_head.retain(|key| !doomed.has(key));
+        self.pending.iter_mut().for_each(|news| news.retain(|key, _| !doomed.has(key)));
     }
 
     /// A read of everything `found` this.
@@ -133,13 +153,33 @@ impl Model {
 
     /// The store was opened again, and `found` is what it has from now on.
     pub(crate) fn settle(&mut self, found: Found) -> Result<(), String> {
-        let found: Contents = found.into_iter().collect();
-        let kept = self.durable.iter().map(|key| (*key, self.live[key].clone())).collect();
-        explain(kept, &self.pending, &found)?;
-        self.durable = found.keys().copied().collect();
-        self.live = found;
+        let mut found: Contents = found.into_iter().collect();
+        let is_doubtful = |key: &Key| self.doubtful.is_some_and(|doomed| doomed.has(key));
+        let spared = found.extract_if(.., |key, _| is_doubtful(key)).collect::<Contents>();
+        for (key, value) in &spared {
+            let mut known = self.live.get(key).into_iter().chain(self.pending.iter().filter_map(|news| news.get(key)));
+            if !known.any(|known| known == value) {
+                return Err(format!("{} was never written", show(key, value)));
+            }
+        }
+        let durable = self.durable.iter().filter(|key| !is_doubtful(key));
+        let kept = durable.map(|key| (*key, self.live[key].clone())).collect();
+        let mut pending = self.pending.clone();
+        pending.iter_mut().for_each(|news| news.retain(|key, _| !is_doubtful(key)));
+        explain(kept, &pending, &found)?;
+        self.live = found.into_iter().chain(spared).collect();
+        self.durable = self.live.keys().copied().collect();
+        self.in_head.retain(|key| self.live.contains_key(key));
         self.pending.clear();
         Ok(())
+    }
+
+    /// What a copy of the store must hold.
+    pub(crate) fn is_live(&self, found: Found) -> Result<(), String> {
+        // A copy has samples only.
+        let samples: Contents = self.live.clone().into_iter().filter(|((.., exemplar), _)| *exemplar == 0).collect();
+        let found = found.into_iter().collect();
+        if samples == found { Ok(()) } else { Err(difference(&samples, &found)) }
     }
 }
 
@@ -167,14 +207,19 @@ fn explain(kept: Contents, pending: &[Contents], found: &Contents) -> Result<(),
 }
 
 fn difference(expected: &Contents, found: &Contents) -> String {
-    let mut lines = vec![format!("{} samples expected, {} found", expected.len(), found.len())];
+    let mut lines = vec![format!("{} expected, {} found", expected.len(), found.len())];
     let keys: BTreeSet<&Key> = expected.keys().chain(found.keys()).collect();
     for key in keys {
         let (old, new) = (expected.get(key), found.get(key));
         if old != new {
-            lines.push(format!("[{}]{:+}: expected {old:?}, found {new:?}", key.0, key.1 - START));
+            lines.push(format!("{}, found {new:?}", show(key, &old)));
         }
     }
     lines.truncate(12);
     lines.join("\n  ")
+}
+
+fn show((series, t, exemplar): &Key, value: &dyn std::fmt::Debug) -> String {
+    let exemplar = if *exemplar > 0 { format!(" exemplar {exemplar}") } else { String::new() };
+    format!("[{series}]{:+}{exemplar} = {value:?}", t - START)
 }

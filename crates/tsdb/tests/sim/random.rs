@@ -2,13 +2,13 @@
 
 use disk::Sim;
 use disk::sim::Fault;
-use model::SampleValue;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::model::{Key, Value, WINDOW_MS};
+use crate::model::{Doomed, WINDOW_MS};
 use crate::run::Run;
 use crate::step::Step;
+use crate::value::{Key, Shape, Value, histogram};
 use crate::{HOUR_MS, MINUTE_MS, attempt, long_seeds};
 
 /// Seeds of the normal run.
@@ -29,7 +29,9 @@ impl Chooser {
             0..14 => return vec![Step::Advance(self.pause())],
             14..17 => return vec![Step::Room(Some(self.rng.random_range(0..3000)))],
             17..20 => return vec![Step::Room(None)],
-            20..78 => self.append(run),
+            20..74 => self.append(run),
+            74..77 => self.delete(run),
+            77 => Step::Snapshot,
             78..82 => Step::Flush,
             82..90 => Step::Maintain,
             90..94 => Step::Restart,
@@ -38,7 +40,7 @@ impl Chooser {
         if self.rng.random_range(0..4) > 0 {
             return vec![step];
         }
-        let calls = if matches!(step, Step::Append { .. }) { 4 } else { 80 };
+        let calls = if matches!(step, Step::Append { .. }) { 4 } else { 100 };
         vec![Step::Fail(self.rng.random_range(0..calls), self.fault()), step]
     }
 
@@ -62,23 +64,61 @@ impl Chooser {
     }
 
     fn sample(&mut self, run: &Run) -> (Key, Value) {
+        let series = self.rng.random_range(0..SERIES);
+        let t = self.time(run);
+        if self.rng.random_range(0..12) == 0 {
+            let number = self.rng.random_range(1..4);
+            return ((series, t, number), Value::Exemplar(f64::from(number)));
+        }
+        // Some series have one kind, and some change it.
+        let is_histogram = match series {
+            0 | 1 => false,
+            2 => true,
+            _ => self.rng.random_range(0..10) == 0,
+        };
+        ((series, t, 0), if is_histogram { self.histogram() } else { self.float() })
+    }
+
+    /// Inside the window whatever was deleted of the newest samples, or outside.
+    fn time(&mut self, run: &Run) -> i64 {
         let ago = match self.rng.random_range(0..40) {
-            0 => self.rng.random_range(WINDOW_MS..2 * WINDOW_MS),
+            0 => match run.model.newest() {
+                Some(newest) => return newest - WINDOW_MS - self.rng.random_range(1..WINDOW_MS),
+                None => 0,
+            },
             1..5 => self.rng.random_range(0..WINDOW_MS),
             // Often the same times, so that many are repeated and contradicted.
             5..15 => self.rng.random_range(0..20) * MINUTE_MS,
             _ => self.rng.random_range(0..MINUTE_MS),
         };
-        ((self.rng.random_range(0..SERIES), run.now - ago), Value(self.value()))
+        run.now - ago
     }
 
-    fn value(&mut self) -> SampleValue {
-        SampleValue::Float(match self.rng.random_range(0..10) {
+    fn float(&mut self) -> Value {
+        Value::from(match self.rng.random_range(0..10) {
             0 => model::STALE_NAN,
             1 => f64::from_bits(0x7ff8_0000_0000_1234),
             2..7 => f64::from(self.rng.random_range(0..3)),
             _ => self.rng.random(),
         })
+    }
+
+    fn histogram(&mut self) -> Value {
+        let shape = match self.rng.random_range(0..10) {
+            0 => return histogram(0, &[], Shape::Stale, false),
+            1 => Shape::Gauge,
+            2 => Shape::Custom,
+            _ => Shape::Counter,
+        };
+        let counts: Vec<u32> = (0..self.rng.random_range(0..4)).map(|_| self.rng.random_range(0..5)).collect();
+        histogram(self.rng.random_range(0..3), &counts, shape, self.rng.random_range(0..4) == 0)
+    }
+
+    fn delete(&mut self, run: &Run) -> Step {
+        let from = run.now - self.rng.random_range(0..WINDOW_MS);
+        let width = [MINUTE_MS, HOUR_MS, WINDOW_MS][self.rng.random_range(0..3)];
+        let series = (self.rng.random_range(0..3) > 0).then(|| self.rng.random_range(0..SERIES));
+        Step::Delete(Doomed { series, from, to: from + self.rng.random_range(0..width) })
     }
 }
 

@@ -3,12 +3,13 @@
 use disk::Sim;
 use tsdb::{Db, TsdbError};
 
-use crate::model::{Key, Model, Value};
+use crate::model::{Doomed, Model};
 use crate::step::Step;
+use crate::value::{Key, Value};
 use crate::{START, store};
 
-/// Attempts to open a store while calls fail.
-const OPENINGS_MAX: usize = 10;
+/// Attempts to open a store, or to delete, while calls fail.
+const ATTEMPTS_MAX: usize = 10;
 
 pub(crate) struct Run {
     pub(crate) sim: Sim,
@@ -42,6 +43,8 @@ impl Run {
             Step::Append { samples, help } => self.append(samples, help.as_deref())?,
             Step::Flush => self.maintain(|db, _| db.flush())?,
             Step::Maintain => self.maintain(Db::maintain)?,
+            Step::Delete(doomed) => self.delete(*doomed)?,
+            Step::Snapshot => self.snapshot()?,
             Step::Restart => self.restart(None)?,
             Step::Crash(seed) => self.restart(Some(*seed))?,
         }
@@ -64,7 +67,7 @@ impl Run {
 
     /// Opens the store, again when a failing call or a power cut got in between.
     pub(crate) fn open(&mut self) -> Result<(), String> {
-        for _ in 0..OPENINGS_MAX {
+        for _ in 0..ATTEMPTS_MAX {
             let failures = self.sim.failures();
             match self.try_open() {
                 // It may do without what could not be read, and says so; that must be there the next time.
@@ -137,7 +140,39 @@ impl Run {
     }
 
     fn maintain(&mut self, act: impl FnOnce(&Db, i64) -> Result<(), TsdbError>) -> Result<(), String> {
-        drop(self.with_store(|db, now| act(db, now).map_err(|e| e.to_string()))?);
+        self.model.flushed();
+        let failures = self.sim.failures();
+        let result = self.with_store(|db, now| act(db, now).map_err(|e| e.to_string()))?;
+        // Once maintenance succeeds, nothing that failed before is an excuse.
+        self.is_hurt &= result.is_err() || failures < self.sim.failures();
+        self.compare()
+    }
+
+    fn delete(&mut self, doomed: Doomed) -> Result<(), String> {
+        self.model.flushed();
+        self.model.doom(doomed);
+        for _ in 0..ATTEMPTS_MAX {
+            if self.with_store(|db, _| store::delete(db, doomed))?.is_ok() {
+                self.model.delete();
+                return self.compare();
+            }
+            // It needs a log that can be written.
+            self.sim.set_capacity(None);
+            if self.sim.is_off() {
+                self.restart(Some(self.sim.calls()))?;
+            } else {
+                drop(self.with_store(|db, now| db.maintain(now).map_err(|e| e.to_string()))?);
+            }
+        }
+        Err("cannot delete".to_owned())
+    }
+
+    fn snapshot(&mut self) -> Result<(), String> {
+        self.model.flushed();
+        if let Ok(name) = self.with_store(|db, _| store::snapshot(db))? {
+            let copy = store::read_copy(&self.sim.fork().root(), &name);
+            copy.and_then(|found| self.model.is_live(found)).map_err(|e| format!("the copy {name}: {e}"))?;
+        }
         self.compare()
     }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use disk::sim::Fault;
 
 use crate::START;
-use crate::model::{Key, Value};
+use crate::model::Doomed;
+use crate::value::{Key, Value};
 
 /// Samples of a request that are printed.
 const SAMPLES_PRINTED_MAX: usize = 6;
@@ -21,6 +22,10 @@ pub(crate) enum Step {
     Flush,
     /// What is due is done.
     Maintain,
+    /// Samples and exemplars are deleted, again and again until that is done.
+    Delete(Doomed),
+    /// A copy is made, and read if that worked.
+    Snapshot,
     /// The process ends and starts again.
     Restart,
     /// The power goes and comes back.
@@ -35,8 +40,9 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Step::Append { samples, help } = self else { return write!(f, "{self:?}") };
         write!(f, "Append {}", samples.len())?;
-        for ((series, t), value) in samples.iter().take(SAMPLES_PRINTED_MAX) {
-            write!(f, " [{series}]{:+}={value:?}", t - START)?;
+        for ((series, t, number), value) in samples.iter().take(SAMPLES_PRINTED_MAX) {
+            let number = if *number > 0 { format!("#{number}") } else { String::new() };
+            write!(f, " [{series}]{:+}{number}={value:?}", t - START)?;
         }
         let more = if samples.len() > SAMPLES_PRINTED_MAX { " ..." } else { "" };
         write!(f, "{more} {}", help.as_deref().unwrap_or_default())
