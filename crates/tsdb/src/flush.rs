@@ -6,7 +6,7 @@ use std::sync::Arc;
 use disk::Dir;
 use model::{BlockRange, SampleValue, TimeRange, Timestamp};
 
-use crate::block::{BlockMeta, BlockSpec, LogCovers, SeriesChunks, WalCover, new_ulid, write_block};
+use crate::block::{BlockMeta, BlockSpec, LogCovers, SeriesChunks, WalCover, new_ulid, withdraw_block, write_block};
 use crate::chunk::{self, EncodedChunk};
 use crate::error::TsdbError;
 use crate::head::{Head, HeadChunk, Series, Snapshot};
@@ -79,7 +79,7 @@ impl Flush<'_> {
             Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) })
         });
         let meta = write_block(self.dir, spec, chunks)?;
-        publish(&meta)?;
+        publish(&meta).inspect_err(|_| withdraw_block(self.dir, &ulid.to_string()))?;
         for (series, snapshot) in &snapshots {
             series.forget(snapshot);
         }

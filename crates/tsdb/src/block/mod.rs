@@ -32,6 +32,7 @@ pub(crate) use tombstones::{DeletedRanges, Tombstones, covers, deletes, touches}
 
 pub use error::BlockError;
 pub use meta::{BlockDesc, BlockMeta, BlockSpec, BlockStats, Compaction, LogCovers, WalCover};
+pub(crate) use writer::withdraw_block;
 pub use writer::{SeriesChunks, write_block};
 
 /// What a block's directory is called while it is written.

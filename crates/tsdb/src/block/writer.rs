@@ -38,12 +38,25 @@ pub fn write_block(
         parent.publish(&temporary, &name)?;
         Ok(meta)
     });
-    if published.is_err()
-        && let Err(error) = parent.remove(&temporary)
-    {
-        tracing::warn!(block = name, %error, "the remains of a block that was not written cannot be removed");
+    if published.is_err() {
+        withdraw_block(parent, &name);
     }
     published
+}
+
+/// Takes back block `name`, of which nothing is known but that its writing failed, perhaps after its publication: a
+/// block outside the list of blocks hears of no deletion, and would bring the deleted samples back at the next start.
+pub(crate) fn withdraw_block(parent: &Dir, name: &str) {
+    let temporary = format!("{name}{CREATION_SUFFIX}");
+    let withdrawn = parent.list().and_then(|entries| {
+        if entries.iter().any(|entry| entry.name == name) {
+            parent.publish(name, &temporary)?;
+        }
+        parent.remove(&temporary)
+    });
+    if let Err(error) = withdrawn {
+        tracing::warn!(block = name, %error, "the remains of a block that was not written cannot be removed");
+    }
 }
 
 fn write_files(
