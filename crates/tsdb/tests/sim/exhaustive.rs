@@ -11,13 +11,14 @@ use disk::Sim;
 use disk::sim::{Call, Fault};
 
 /// Failures tried of the recovery after each failure of the workload in the normal run; the long mode tries all.
-const RECOVERIES: usize = 3;
+const RECOVERIES: usize = 2;
 
-/// Floats of two series and histograms of another in the given minutes, and an exemplar of each series at the end.
+/// Floats of two series and histograms of another in every fourth of the given minutes, and an exemplar of each series
+/// at the end.
 fn append(minutes: Range<i64>, v: u32, help: Option<&str>) -> Step {
     let at = |minute: i64| START + minute * MINUTE_MS;
     let counts = |minute: i64| [v, v + u32::try_from(minute.rem_euclid(7)).unwrap()];
-    let samples = minutes.clone().flat_map(|minute| {
+    let samples = minutes.clone().filter(|minute| minute % 4 == 0).flat_map(|minute| {
         let floats = (0..2).map(move |series| ((series, at(minute), 0), Value::from(f64::from(v))));
         floats.chain([((2, at(minute), 0), histogram(3, &counts(minute), Shape::Counter, false))])
     });
@@ -42,21 +43,22 @@ fn workload() -> Vec<Step> {
         // Writes blocks, and cuts the log behind them.
         Step::Maintain,
         append(20..30, 5, Some("second")),
-        append(240..243, 6, None),
+        Step::Advance(HOUR_MS),
+        append(240..244, 6, None),
         delete(None, 0, 5 * MINUTE_MS),
         Step::Flush,
-        append(243..246, 7, None),
+        append(244..248, 7, None),
         Step::Restart,
-        append(246..248, 8, Some("third")),
+        append(248..252, 8, Some("third")),
         Step::Snapshot,
         Step::Maintain,
-        append(248..249, 9, None),
+        append(252..256, 9, None),
     ]
 }
 
 /// What a recovered store has to be capable of.
 fn afterwards() -> [Step; 4] {
-    [append(249..251, 10, None), Step::Flush, Step::Restart, append(251..252, 11, None)]
+    [append(256..260, 10, None), Step::Flush, Step::Restart, append(260..264, 11, None)]
 }
 
 /// The calls of the sound workload, each with the step that makes it and its number among the calls of that.
