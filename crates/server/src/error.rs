@@ -288,3 +288,31 @@ impl From<Denied> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk_error(kind: io::ErrorKind) -> disk::DiskError {
+        disk::DiskError { op: "sync", path: "x".into(), source: kind.into() }
+    }
+
+    #[test]
+    fn what_passes_asks_to_come_back_and_the_rest_says_nothing_of_the_disk() {
+        let full = TsdbError::from(disk_error(io::ErrorKind::StorageFull));
+        let broken = TsdbError::from(disk_error(io::ErrorKind::PermissionDenied));
+        let log = AppendError::from(std::sync::Arc::new(disk_error(io::ErrorKind::StorageFull)));
+        for (error, status, retry) in [
+            (ApiError::from(full), 503, Some("1")),
+            (ApiError::from(log), 503, Some("1")),
+            (ApiError::from(broken), 500, None),
+            (ApiError::Limited("full".to_owned()), 429, Some("60")),
+            (ApiError::BadData("bad".to_owned()), 400, None),
+        ] {
+            let response = error.into_text();
+            assert_eq!(response.status().as_u16(), status);
+            let header = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!(header, retry, "{status}");
+        }
+    }
+}

@@ -3,9 +3,9 @@
 #![expect(clippy::cast_possible_truncation, reason = "counts and bytes of tests are small")]
 
 mod case;
-mod compliance;
+pub(crate) mod compliance;
 mod protobuf;
-mod sent;
+pub(crate) mod sent;
 mod strict;
 mod transport;
 
