@@ -1,5 +1,7 @@
 //! `/api/v1/admin/tsdb/*`: changes to the store itself, one at a time.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -29,7 +31,14 @@ pub(crate) async fn delete_series(
         return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
     }
     let deleted = alone(&app, move |db| db.delete(&scope, &sets, range)).await?;
+    app.metrics().deleted_series.fetch_add(deleted.series, Relaxed);
     tracing::info!(series = deleted.series, blocks = deleted.blocks, key = ?grant.key_id(), "series deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `clean_tombstones`: rewrites the blocks that hold deleted samples.
+pub(crate) async fn clean_tombstones(State(app): State<App>) -> Result<StatusCode, ApiError> {
+    alone(&app, Db::clean_tombstones).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

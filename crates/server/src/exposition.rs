@@ -118,6 +118,11 @@ fn ingest(text: &mut Text, app: &App) {
 
 fn process(text: &mut Text, app: &App) {
     text.counter(
+        "promenade_deleted_series_total",
+        "Series that lost samples to deletions.",
+        app.metrics().deleted_series.load(Relaxed),
+    );
+    text.counter(
         "promenade_maintenance_failures_total",
         "Maintenance rounds of the store that failed.",
         app.metrics().maintenance_failures.load(Relaxed),
@@ -171,6 +176,7 @@ fn store(text: &mut Text, stats: &Stats) {
     let hold = stats.longest_hold.as_secs_f64();
     text.gauge("promenade_head_longest_hold_seconds", "Longest time for which maintenance kept writes away.", hold);
     text.gauge("promenade_exemplars", "Exemplars kept.", stats.exemplars);
+    text.counter("promenade_compactions_total", "Blocks merged, or written anew.", stats.compactions);
     text.gauge("promenade_blocks", "Blocks on disk.", stats.blocks);
     text.gauge("promenade_block_bytes", "Bytes of the blocks on disk.", stats.block_bytes);
 }

@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     pub(crate) ingest: IngestMetrics,
     /// Maintenance that failed.
     pub(crate) maintenance_failures: AtomicU64,
+    /// Series that lost samples to deletions.
+    pub(crate) deleted_series: AtomicU64,
 }
 
 impl Metrics {
@@ -41,6 +43,7 @@ impl Metrics {
             routes: Mutex::new(BTreeMap::new()),
             ingest: IngestMetrics::default(),
             maintenance_failures: AtomicU64::new(0),
+            deleted_series: AtomicU64::new(0),
         }
     }
 

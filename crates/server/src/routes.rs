@@ -78,6 +78,7 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/status/integrity", Operator(Read), status::integrity),
         entry(POST_PUT, "/api/v1/admin/tsdb/flush", Operator(Admin), admin::flush),
         entry(POST_PUT, "/api/v1/admin/tsdb/delete_series", Token(Delete), admin::delete_series),
+        entry(POST_PUT, "/api/v1/admin/tsdb/clean_tombstones", Operator(Admin), admin::clean_tombstones),
         entry(POST_PUT, "/api/v1/admin/tsdb/snapshot", Operator(Admin), admin::snapshot),
     ]
 }

@@ -50,6 +50,8 @@ pub struct Db {
     flushed: AtomicI64,
     /// Out-of-order samples at the last flush.
     late_at_flush: AtomicU64,
+    /// Compactions done.
+    compactions: AtomicU64,
     _lock: Lock,
 }
 
@@ -85,6 +87,7 @@ impl Db {
             scrub: Mutex::default(),
             flushed: AtomicI64::new(maxt),
             late_at_flush: AtomicU64::new(0),
+            compactions: AtomicU64::new(0),
             _lock: lock,
         };
         if let Err(error) = db.set_aside_unreadable() {
@@ -105,7 +108,8 @@ impl Db {
 
     /// Figures for metrics and the status page. Cost: a lock on each series of the head.
     pub fn stats(&self) -> Stats {
-        Stats::collect(&self.head, &self.blocks())
+        let compactions = self.compactions.load(Relaxed);
+        Stats { compactions, ..Stats::collect(&self.head, &self.blocks()) }
     }
 
     /// What was found damaged since the start, the oldest first; at most a thousand findings.

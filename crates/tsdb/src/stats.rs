@@ -46,6 +46,8 @@ pub struct Stats {
     pub wal_sync_failures: u64,
     /// Whether the log takes nothing until it finds a file that works.
     pub wal_read_only: bool,
+    /// Compactions done: blocks merged, or one written anew.
+    pub compactions: u64,
     /// Blocks.
     pub blocks: usize,
     /// Bytes of all blocks.
@@ -75,6 +77,7 @@ impl Stats {
             wal_syncs: log.syncs,
             wal_sync_failures: log.sync_failures,
             wal_read_only: log.read_only,
+            compactions: 0,
             blocks: blocks.len(),
             block_bytes: blocks.iter().map(|block| block.size_bytes()).sum(),
             blocks_mint: blocks.iter().map(|block| block.range().start).min(),

@@ -56,6 +56,32 @@ async fn a_range_is_deleted_and_the_rest_stays() {
     assert!(lines[0].starts_with("{} 6@"), "both ends are inside: {lines:?}");
 }
 
+/// The bytes of what was deleted leave the disk, not only the answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_tombstones_rewrites_what_was_deleted_from() {
+    let stand = Stand::start().await;
+    let (t, now) = (&stand.tokens, server::now_ms());
+    let samples = &[(now, 1.0)][..];
+    let written = [("kept", &[][..], samples), ("gone", &[("secret", "hunter2hunter2")], samples)];
+    assert_eq!(stand.write(&t.acme, &written).await.status, 204);
+    let admin = async |name: &str, form| stand.post(&format!("/api/v1/admin/tsdb/{name}"), &t.operator, form).await;
+    let indexes_with_secret = || {
+        let blocks = std::fs::read_dir(stand.data_dir()).unwrap().flatten();
+        let indexes = blocks.filter_map(|block| std::fs::read(block.path().join("index")).ok());
+        indexes.filter(|index| index.windows(14).any(|bytes| bytes == b"hunter2hunter2")).count()
+    };
+    assert_eq!(admin("flush", "").await.status, 204);
+    assert_eq!(indexes_with_secret(), 1);
+    assert_eq!(admin("delete_series", "match[]=gone").await.status, 204);
+    assert_eq!(admin("clean_tombstones", "").await.status, 204);
+    assert_eq!(indexes_with_secret(), 0);
+    assert_eq!(names(&stand, &t.acme).await, serde_json::json!(["kept"]));
+    let metrics = stand.get("/metrics", &t.operator).await.body;
+    for line in ["promenade_deleted_series_total 1", "promenade_compactions_total 1"] {
+        assert!(metrics.contains(&format!("\n{line}\n")), "{line}: {metrics}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_needs_a_selector_and_is_never_a_get() {
     let stand = Stand::start().await;

@@ -216,7 +216,10 @@ async fn malformed_queries() {
         let response = ask(&stand, request.body(Body::from(form.clone())).unwrap()).await;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(status == 200 || (400..500).contains(&status), "request {n}: {status} {body:?}: {path} {form}");
+        // Whoever asks for a millisecond may be told that it is over.
+        let is_honest = status == 503 && form.contains("&timeout=");
+        let is_answered = status == 200 || (400..500).contains(&status) || is_honest;
+        assert!(is_answered, "request {n}: {status} {body:?}: {path} {form}");
         answered += usize::from(status == 200);
     }
     assert!(answered > REQUESTS / 100, "only {answered} of the mutants are queries: the seeds are too far off");

@@ -143,6 +143,7 @@ impl Db {
         })?;
         let stats = &meta.stats;
         tracing::info!(block = name, samples = stats.num_samples, series = stats.num_series, "blocks merged");
+        self.compactions.fetch_add(1, Relaxed);
         self.retire(Some(merged), parents, "another block replaces it")
     }
 
