@@ -173,6 +173,10 @@ fn store(text: &mut Text, stats: &Stats) {
     text.gauge("promenade_wal_segment", "Current segment of the write-ahead log.", stats.wal_segment);
     text.counter("promenade_wal_bytes_total", "Bytes appended to the write-ahead log.", stats.wal_appended_bytes);
     text.counter("promenade_wal_syncs_total", "Syncs of the write-ahead log to the disk.", stats.wal_syncs);
+    let failures = stats.wal_sync_failures;
+    text.counter("promenade_wal_sync_failures_total", "Syncs of the write-ahead log that failed.", failures);
+    let read_only = u8::from(stats.wal_read_only);
+    text.gauge("promenade_wal_read_only", "Whether writes are refused until the log can be written again.", read_only);
     let hold = stats.longest_hold.as_secs_f64();
     text.gauge("promenade_head_longest_hold_seconds", "Longest time for which maintenance kept writes away.", hold);
     text.gauge("promenade_exemplars", "Exemplars kept.", stats.exemplars);

@@ -95,15 +95,18 @@ pub(crate) async fn integrity(State(app): State<App>) -> Result<Response, ApiErr
     reply::small(&json!({"findings": findings}))
 }
 
-/// `/api/v1/status/walreplay`: how far the replay of the log is, in segments; answered while it goes on.
+/// `/api/v1/status/walreplay`: the first and last segment of the replay, and how far it is; answered while it goes on.
 pub(crate) async fn walreplay(State(app): State<App>) -> Result<Response, ApiError> {
-    let (segments, done) = app.store().replay().segments();
+    let replay = app.store().replay();
+    let (segments, done) = replay.segments();
+    let min = replay.first_segment();
+    let nth = |n: u64| min + n.saturating_sub(1);
     let state = match segments {
         _ if app.store().is_ready() => "done",
         0 => "waiting",
         _ => "in progress",
     };
-    reply::small(&json!({"min": 0, "max": segments, "current": done, "state": state}))
+    reply::small(&json!({"min": min, "max": nth(segments), "current": nth(done), "state": state}))
 }
 
 fn rfc_3339(ms: Timestamp) -> String {
