@@ -51,6 +51,7 @@ fn workload() -> Vec<Step> {
         Step::Restart,
         append(248..252, 8, Some("third")),
         Step::Snapshot,
+        Step::Clean,
         Step::Maintain,
         append(252..256, 9, None),
     ]

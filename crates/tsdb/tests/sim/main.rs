@@ -14,6 +14,7 @@ mod random;
 mod run;
 mod step;
 mod store;
+mod stories;
 mod value;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -43,6 +43,10 @@ impl Run {
             Step::Append { samples, help } => self.append(samples, help.as_deref())?,
             Step::Flush => self.maintain(|db, _| db.flush())?,
             Step::Maintain => self.maintain(Db::maintain)?,
+            Step::Clean => {
+                drop(self.with_store(|db, _| db.clean_tombstones().map_err(|e| e.to_string()))?);
+                self.compare()?;
+            }
             Step::Delete(doomed) => self.delete(*doomed)?,
             Step::Snapshot => self.snapshot()?,
             Step::Restart => self.restart(None)?,

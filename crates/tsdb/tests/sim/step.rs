@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Maintain,
     /// Samples and exemplars are deleted, again and again until that is done.
     Delete(Doomed),
+    /// What is deleted leaves the blocks.
+    Clean,
     /// A copy is made, and read if that worked.
     Snapshot,
     /// The process ends and starts again.

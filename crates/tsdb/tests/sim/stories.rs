@@ -1,0 +1,78 @@
+//! Bugs that the random operations found, each as the few steps that are needed.
+
+use disk::Sim;
+use disk::sim::Fault;
+
+use crate::model::Doomed;
+use crate::run::Run;
+use crate::step::Step;
+use crate::value::Value;
+use crate::{HOUR_MS, MINUTE_MS, START, attempt};
+
+/// Calls of one step; no step of these stories makes more.
+const CALLS_MAX: u64 = 150;
+
+fn append(times: &[i64]) -> Step {
+    let samples = times.iter().map(|minute| ((1, START + minute * MINUTE_MS, 0), Value::from(0.5))).collect();
+    Step::Append { samples, help: None }
+}
+
+/// Runs the steps with a failure at every call of step `failing`, on disks that lose different things.
+fn check(failing: usize, fault: Fault, steps: &[Step]) {
+    for number in 0..CALLS_MAX {
+        let mut run = Run::new(Sim::new(number));
+        let mut steps = steps.to_vec();
+        steps.insert(failing, Step::Fail(number, fault));
+        let result = attempt(|| steps.iter().try_for_each(|step| run.step(step)));
+        result.unwrap_or_else(|what| panic!("{fault:?} at call {number} of {}: {what}", steps[failing + 1]));
+    }
+}
+
+/// The disk is full, so a request fails that reaches over two blocks; the head has it. One of the blocks becomes due.
+/// Once it was there, half of the request was, and a restart lost the other half.
+#[test]
+fn a_block_holds_no_half_of_a_request_that_failed() {
+    for room in 0..100 {
+        let before = [append(&[0]), Step::Advance(4 * HOUR_MS), Step::Room(Some(room)), append(&[-60, 230])];
+        let after = [Step::Room(None), Step::Fail(room, Fault::PowerCut), Step::Maintain, Step::Crash(room)];
+        let mut run = Run::new(Sim::new(room));
+        before.iter().chain(&after).try_for_each(|step| run.step(step)).unwrap();
+    }
+}
+
+/// A sync fails and the disk is full, so the log cannot go on elsewhere. A restart read what the sync had not written
+/// from the page cache, synced it with success and counted on it; the next power cut took it.
+#[test]
+fn what_a_failed_sync_left_behind_is_not_counted_on() {
+    for seed in 0..50 {
+        let mut run = Run::new(Sim::new(seed));
+        let failing = [append(&[0]), Step::Room(Some(100)), Step::Fail(1, Fault::Dropped), append(&[1, 2, 3])];
+        let after = [Step::Restart, Step::Crash(seed)];
+        failing.iter().chain(&after).try_for_each(|step| run.step(step)).unwrap();
+    }
+}
+
+/// A block was there under its name, but to make that durable failed, and so did the flush. A deletion did not reach the
+/// block, and the next start brought the deleted samples back.
+#[test]
+fn a_deletion_misses_no_block_whose_publication_failed() {
+    let all = Doomed { series: None, from: START - HOUR_MS, to: START + HOUR_MS };
+    for fault in [Fault::Io, Fault::NoSpace] {
+        check(1, fault, &[append(&[0, 1]), Step::Flush, Step::Delete(all), Step::Crash(3)]);
+    }
+}
+
+/// The disk did not hand out a file of a block at one start: that block was moved to the quarantine, and at the next
+/// start, with a sound disk, its samples were missing.
+#[test]
+fn a_block_that_cannot_be_read_at_one_start_is_there_at_the_next() {
+    check(2, Fault::Io, &[append(&[0, 1]), Step::Flush, Step::Restart, Step::Restart]);
+}
+
+/// A disk that failed to hand out the tombstones of a block brought the deleted samples back.
+#[test]
+fn what_is_deleted_stays_deleted_when_tombstones_cannot_be_read_once() {
+    let one = Doomed { series: None, from: START, to: START };
+    let steps = [append(&[0, 1]), Step::Flush, Step::Delete(one), Step::Restart, Step::Maintain, Step::Restart];
+    check(3, Fault::Io, &steps);
+}
