@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use control::{Access, Action, NewToken, Scopes};
+use model::MetricKind;
 use server::{Need, routes};
 
 use crate::answer::Answer;
+use crate::remote_write::sent::{Version, named};
 use crate::stand::{Stand, base, body};
 
 /// Whether the layer in front of the handlers let a request through.
@@ -83,6 +85,9 @@ async fn projects_never_see_each_other() {
     for (token, secret) in [(&t.acme, "acme_secret"), (&t.other, "other_secret")] {
         let answer = stand.write(token, &[("up", &[("job", secret), (secret, "x")], samples)]).await;
         assert_eq!(answer.status, 204, "{}", answer.body);
+        let exemplar = named("up").label("job", secret).exemplar(&[("trace_id", secret)], now, 1.0);
+        let exemplar = Version::V1.body(&[exemplar.metadata(MetricKind::Gauge, secret, "")]);
+        assert_eq!(stand.write_body("/api/v1/write", token, exemplar).await.status, 204);
     }
     let reads = [
         "/api/v1/query?query=up",
@@ -97,6 +102,8 @@ async fn projects_never_see_each_other() {
         "/api/v1/series?match[]={job!=\"\"}",
         "/api/v1/series?match[]={project_id=\"other\"}",
         "/api/v1/metadata",
+        "/api/v1/query_exemplars?query=up",
+        "/api/v1/query_exemplars?query={job=~\".*\",__name__=~\".%2B\"}",
     ];
     for path in reads {
         for prefix in ["", &base("acme")] {
@@ -107,6 +114,8 @@ async fn projects_never_see_each_other() {
         let narrowed = stand.get(&format!("{}{path}", base("acme")), &t.operator).await;
         assert!(!narrowed.body.contains("other"), "an operator on a project's path: {path}: {}", narrowed.body);
     }
+    let own = stand.get("/api/v1/query_exemplars?query=up", &t.acme).await;
+    assert!(own.body.contains("acme_secret"), "{}", own.body);
     let all = stand.get("/api/v1/label/project_id/values", &t.operator).await;
     assert_eq!(all.data(), serde_json::json!(["acme", "other"]));
 }
