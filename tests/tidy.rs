@@ -34,6 +34,13 @@ const EDGE_ONLY: &[(&str, &str)] = &[
     ("std::env", "the environment is read at the edge"),
 ];
 
+/// Where something of that is mentioned all the same, and why.
+const EDGE_EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "crates/tsdb/src/head/hold.rs",
+    "Instant::now",
+    "work lets go of the commit lock after a millisecond, and says how long it held it",
+)];
+
 /// The crates below `server`.
 const BELOW: &[&str] = &["model", "disk", "tsdb", "promql", "wire", "control"];
 
@@ -139,7 +146,8 @@ fn the_edge_stays_at_the_edge() {
                 continue;
             }
             for (needle, why) in EDGE_ONLY {
-                if production(&text).contains(needle) {
+                let is_excepted = EDGE_EXCEPTIONS.iter().any(|(file, word, _)| *file == path && word == needle);
+                if production(&text).contains(needle) && !is_excepted {
                     problems.push(format!("{path}: `{needle}`: {why}"));
                 }
             }

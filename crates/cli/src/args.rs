@@ -245,7 +245,7 @@ mod tests {
         for line in [
             "promenade serve --data-dir d --listen 127.0.0.1:0 --retention 90d --out-of-order-window 24h",
             "promenade serve --insecure-no-auth --retention forever --log debug",
-            "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 0",
+            "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 1",
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
             "promenade projects list --data-dir d",

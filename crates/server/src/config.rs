@@ -146,8 +146,8 @@ limits! {
     label_name_bytes_max: usize = KIB, 64 => 64 * KIB;
     /// Bytes of a written label's value.
     label_value_bytes_max: usize = 4 * KIB, 64 => 64 * KIB;
-    /// Exemplars kept for a project, the newest; 0 keeps none.
-    exemplars_per_project_max: usize = 10_000, 0 => 10_000_000;
+    /// Exemplars kept for a project, the newest.
+    exemplars_per_project_max: usize = 10_000, 1 => 10_000_000;
     /// How far a sample may lie ahead of the server's clock.
     future_max: Duration = secs(600), Duration::ZERO => secs(86_400);
     /// Time a query may take, waiting for its turn included; `timeout=` only lowers it.
