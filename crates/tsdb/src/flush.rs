@@ -75,9 +75,9 @@ impl Flush<'_> {
         let covers = is_whole.then_some(cover).into_iter().collect();
         let log = LogCovers { store: Some(self.head.log().store()), covers };
         let spec = BlockSpec { log, ..BlockSpec::new(ulid, range) };
-        let chunks = snapshots.iter().map(|(series, snapshot)| {
-            Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot, taken) })
-        });
+        let chunks = snapshots
+            .iter()
+            .map(|(series, snapshot)| Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot) }));
         let meta = write_block(self.dir, spec, chunks)?;
         publish(&meta).inspect_err(|_| withdraw_block(self.dir, &ulid.to_string()))?;
         for (series, snapshot) in &snapshots {
@@ -89,8 +89,8 @@ impl Flush<'_> {
 }
 
 /// The chunks of one series, not overlapping: as they are, or encoded again when there are late samples. Damaged ones
-/// are left out: the log keeps what they had.
-fn encode(snapshot: &Snapshot, range: TimeRange) -> Vec<EncodedChunk> {
+/// are left out: the log keeps what they had. The others are there to the last sample, since the head forgets them whole.
+fn encode(snapshot: &Snapshot) -> Vec<EncodedChunk> {
     if snapshot.late.is_empty() {
         let as_is = |chunk: &HeadChunk| {
             let (mint, maxt, bytes) = (chunk.range.mint, chunk.range.maxt, chunk.bytes().ok()?.to_vec());
@@ -98,7 +98,7 @@ fn encode(snapshot: &Snapshot, range: TimeRange) -> Vec<EncodedChunk> {
         };
         return snapshot.chunks.iter().filter_map(as_is).collect();
     }
-    let in_order = |chunk: &HeadChunk| chunk.samples(range).unwrap_or_default();
+    let in_order = |chunk: &HeadChunk| chunk.samples(TimeRange::ALL).unwrap_or_default();
     let mut all: Vec<(Timestamp, SampleValue)> = snapshot.chunks.iter().flat_map(in_order).collect();
     all.extend_from_slice(&snapshot.late);
     all.sort_by_key(|(t, _)| *t);
