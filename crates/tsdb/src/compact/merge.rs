@@ -63,17 +63,17 @@ impl<'a> MergedSeries<'a> {
 }
 
 impl Iterator for MergedSeries<'_> {
-    type Item = SeriesChunks;
+    type Item = Result<SeriesChunks, BlockError>;
 
-    fn next(&mut self) -> Option<SeriesChunks> {
+    fn next(&mut self) -> Option<Result<SeriesChunks, BlockError>> {
         loop {
             let (labels, of_parts) = self.next_chunks()?;
             let mut chunks = Vec::with_capacity(of_parts.len());
-            for together in overlapping(&of_parts) {
-                join(together, &mut chunks);
+            if let Err(e) = overlapping(&of_parts).try_for_each(|together| join(together, &mut chunks)) {
+                return Some(Err(e));
             }
             if !chunks.is_empty() {
-                return Some(SeriesChunks { labels, chunks });
+                return Some(Ok(SeriesChunks { labels, chunks }));
             }
         }
     }
@@ -93,36 +93,48 @@ fn overlapping<'b, 'a>(chunks: &'b [ChunkOf<'a>]) -> impl Iterator<Item = &'b [C
 }
 
 /// Adds the chunks of one group to `into`: a chunk alone as it is, others decoded, merged and encoded again.
-fn join(chunks: &[ChunkOf<'_>], into: &mut Vec<EncodedChunk>) {
+fn join(chunks: &[ChunkOf<'_>], into: &mut Vec<EncodedChunk>) -> Result<(), BlockError> {
     if let [alone] = chunks
         && alone.deleted.is_none()
     {
-        into.extend(alone.read().map(|(encoding, bytes)| EncodedChunk {
+        into.extend(alone.read()?.map(|(encoding, bytes)| EncodedChunk {
             mint: alone.meta.mint,
             maxt: alone.meta.maxt,
             encoding,
             bytes: bytes.to_vec(),
         }));
-        return;
+        return Ok(());
     }
     let mut by_part: Vec<&ChunkOf<'_>> = chunks.iter().collect();
     by_part.sort_by_key(|chunk| chunk.part);
-    let mut samples: Vec<(Timestamp, SampleValue)> = by_part.into_iter().flat_map(ChunkOf::samples).collect();
+    let mut samples: Vec<(Timestamp, SampleValue)> = Vec::new();
+    for chunk in by_part {
+        samples.extend(chunk.samples()?);
+    }
     // Stable: of equal times the sample of the first part stays.
     samples.sort_by_key(|(t, _)| *t);
     samples.dedup_by_key(|(t, _)| *t);
     into.extend(chunk::encode(samples));
+    Ok(())
 }
 
 impl ChunkOf<'_> {
-    /// The bytes, unless they are damaged: then the block notes it.
-    fn read(&self) -> Option<(chunk::Encoding, &[u8])> {
-        self.block.chunk(&self.meta).map_err(|e| self.tell(&e)).ok()
+    /// The bytes, unless they are damaged: then the block notes it. Those that only a later version can read are an error:
+    /// they must not be left out.
+    fn read(&self) -> Result<Option<(chunk::Encoding, &[u8])>, BlockError> {
+        match self.block.chunk(&self.meta) {
+            Ok(read) => Ok(Some(read)),
+            Err(e @ BlockError::Unsupported { .. }) => Err(e),
+            Err(e) => {
+                self.tell(&e);
+                Ok(None)
+            }
+        }
     }
 
     /// The samples that are not deleted.
-    fn samples(&self) -> Vec<(Timestamp, SampleValue)> {
-        let Some((encoding, bytes)) = self.read() else { return Vec::new() };
+    fn samples(&self) -> Result<Vec<(Timestamp, SampleValue)>, BlockError> {
+        let Some((encoding, bytes)) = self.read()? else { return Ok(Vec::new()) };
         let mut samples = chunk::samples(encoding, bytes, self.meta.range()).unwrap_or_else(|e| {
             self.tell(&self.block.corrupt_chunk(&self.meta, &e));
             Vec::new()
@@ -130,7 +142,7 @@ impl ChunkOf<'_> {
         if let Some(deleted) = &self.deleted {
             samples.retain(|(t, _)| !deletes(deleted, *t));
         }
-        samples
+        Ok(samples)
     }
 
     fn tell(&self, error: &BlockError) {

@@ -23,7 +23,8 @@ const SERIES_PER_CHECK: u64 = 256;
 /// Writes one block of all that is in `parents`, the one written first in front: at equal times its samples win.
 ///
 /// Returns nothing when no sample is left. The parents stay: whoever calls removes them once the new block is in use.
-/// Errors: `Interrupted` when `give_up` says so; nothing is published then.
+/// Errors: `Interrupted` when `give_up` says so, `Unsupported` for a chunk that only a later version can read; nothing is
+/// published then.
 /// Cost: one pass; memory for one series, and for what [`write_block`] needs.
 pub(crate) fn compact(
     dir: &Dir,
@@ -40,7 +41,7 @@ pub(crate) fn compact(
         if count % SERIES_PER_CHECK == 0 && give_up() {
             return Err(BlockError::Interrupted(Interrupt::Canceled));
         }
-        Ok(series)
+        series
     });
     Ok(Some(write_block(dir, spec(parents)?, checked)?))
 }

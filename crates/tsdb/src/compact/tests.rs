@@ -144,3 +144,25 @@ fn giving_up_leaves_nothing_behind() {
     assert!(matches!(given_up, Err(TsdbError::Block(BlockError::Interrupted(Interrupt::Canceled)))));
     assert_eq!(dir.list().unwrap().len(), 1);
 }
+
+/// A later version wrote it: this one cannot read the chunk, and so must not make a block without it.
+#[test]
+fn chunks_of_the_future_are_not_lost() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let parents = [write(&dir, 1, &[("a", 0..3000, 1.5)]), write(&dir, 2, &[("a", 3000..6000, 2.5)])];
+    let name = parents[0].meta().ulid.to_string();
+    let chunks = dir.sub(&name).unwrap().sub("chunks").unwrap();
+    let mut bytes = chunks.read("000001").unwrap();
+    // The first chunk, behind the header: a length of one byte, the encoding, the data, the checksum.
+    let end = 10 + usize::from(bytes[8]);
+    assert!(bytes[8] < 0x80 && bytes[9] == 1);
+    bytes[9] = 9;
+    let crc = crc32c::crc32c(&bytes[9..end]);
+    bytes[end..end + 4].copy_from_slice(&crc.to_be_bytes());
+    chunks.replace("000001", &bytes).unwrap();
+    let parents = [open(&dir, parents[0].meta()), parents[1].clone()];
+    let refused = compact(&dir, &parents, &|| false);
+    assert!(matches!(refused, Err(TsdbError::Block(BlockError::Unsupported { .. }))), "{refused:?}");
+    assert_eq!(dir.list().unwrap().len(), 2);
+}
