@@ -121,8 +121,15 @@ fn sort(blocks: &mut [Arc<Block>]) {
 }
 
 impl Db {
-    pub(super) fn open_block(&self, name: &str) -> Result<Block, BlockError> {
-        Block::open_telling(&self.dir, name, self.options.series_cache_bytes, self.findings.clone())
+    /// Opens a block that was just written. If that fails it goes again: the next start would take it for one of ours,
+    /// and what is deleted meanwhile would be back.
+    pub(super) fn open_written(&self, name: &str) -> Result<Block, BlockError> {
+        let block = Block::open_telling(&self.dir, name, self.options.series_cache_bytes, self.findings.clone());
+        block.inspect_err(|_| {
+            if let Err(error) = remove_block(&self.dir, name) {
+                tracing::error!(block = name, %error, "a block that cannot be opened stays until the next start");
+            }
+        })
     }
 
     /// Replaces the list of blocks by one with `new` and without `gone`. Readers keep the list they started with.

@@ -8,7 +8,6 @@ use model::{BlockRange, Interrupt, Timestamp};
 use ulid::Ulid;
 
 use super::Db;
-use super::blocks::remove_block;
 use crate::block::{Block, BlockError, BlockMeta};
 use crate::compact::{self, Candidate};
 use crate::error::TsdbError;
@@ -87,7 +86,7 @@ impl Db {
     pub(super) fn flush_before(&self, before: Timestamp) -> Result<(), TsdbError> {
         let late = self.head.out_of_order();
         flush::flush_head(&self.dir, &self.head, before, &mut |meta: &BlockMeta| {
-            self.swap_blocks(Some(self.open_block(&meta.ulid.to_string())?), &[]);
+            self.swap_blocks(Some(self.open_written(&meta.ulid.to_string())?), &[]);
             Ok(())
         })?;
         if before != Timestamp::MAX {
@@ -116,7 +115,9 @@ impl Db {
         match self.compact_blocks(&parents, &|| self.waiting.load(Relaxed) > 0) {
             Err(TsdbError::Block(BlockError::Interrupted(Interrupt::Canceled))) => Ok(false),
             // A disk that is full today may not be so tomorrow; blocks that make no block never will.
-            Err(TsdbError::Block(error @ (BlockError::Invalid { .. } | BlockError::Corrupt { .. }))) => {
+            Err(TsdbError::Block(
+                error @ (BlockError::Invalid { .. } | BlockError::Corrupt { .. } | BlockError::Unsupported { .. }),
+            )) => {
                 tracing::error!(blocks = ?chosen, %error, "blocks cannot be merged and are left as they are");
                 self.settled.lock().extend(chosen);
                 Ok(true)
@@ -136,11 +137,7 @@ impl Db {
             return Ok(());
         };
         let name = meta.ulid.to_string();
-        let merged = self.open_block(&name).inspect_err(|_| {
-            if let Err(error) = remove_block(&self.dir, &name) {
-                tracing::error!(block = name, %error, "a block that cannot be opened stays until the next start");
-            }
-        })?;
+        let merged = self.open_written(&name)?;
         let stats = &meta.stats;
         tracing::info!(block = name, samples = stats.num_samples, series = stats.num_series, "blocks merged");
         self.compactions.fetch_add(1, Relaxed);
