@@ -53,13 +53,41 @@ impl Value {
     /// The value where another one may have come between it and the one before it: that no counter was reset between
     /// those two is no longer known.
     fn without_neighbour(mut self) -> Value {
-        if let Value::Histogram(histogram) = &mut self
-            && histogram.reset_hint == ResetHint::NoReset
-        {
-            Arc::make_mut(histogram).reset_hint = ResetHint::Unknown;
+        if let Value::Histogram(histogram) = &mut self {
+            forget_neighbour(histogram);
         }
         self
     }
+}
+
+/// The same for a value as it was written.
+fn without_neighbour(mut value: SampleValue) -> SampleValue {
+    if let SampleValue::Histogram(histogram) | SampleValue::FloatHistogram(histogram) = &mut value {
+        forget_neighbour(histogram);
+    }
+    value
+}
+
+fn forget_neighbour(histogram: &mut Arc<Histogram>) {
+    if histogram.reset_hint == ResetHint::NoReset {
+        Arc::make_mut(histogram).reset_hint = ResetHint::Unknown;
+    }
+}
+
+/// What is left of `samples`; one that follows deleted ones has lost its neighbour.
+fn kept<V>(
+    samples: impl Iterator<Item = (Timestamp, V)>,
+    deleted: &DeletedRanges,
+    without_neighbour: fn(V) -> V,
+) -> impl Iterator<Item = (Timestamp, V)> {
+    let mut is_cut = false;
+    samples.filter_map(move |(t, value)| {
+        if deletes(deleted, t) {
+            is_cut = true;
+            return None;
+        }
+        Some((t, if std::mem::take(&mut is_cut) { without_neighbour(value) } else { value }))
+    })
 }
 
 impl From<&SampleValue> for Value {
@@ -137,9 +165,7 @@ impl MergedSet {
             Place::Thinned(idx, meta, deleted) => {
                 let mut all = Columns::default();
                 self.decode_block(*idx, meta, &mut all, budget);
-                for (t, value) in samples(&all).filter(|(t, _)| !deletes(deleted, *t)) {
-                    push(into, t, value);
-                }
+                kept(samples(&all), deleted, Value::without_neighbour).for_each(|(t, value)| push(into, t, value));
             }
         }
         Ok(())
@@ -203,7 +229,8 @@ impl MergedSet {
         // Stable, so that of equal times the first part's sample comes first and stays.
         all.sort_by_key(|(t, _)| *t);
         all.dedup_by_key(|(t, _)| *t);
-        Ok(all)
+        let apart = late.is_empty() && chunks.is_sorted_by(|a, b| a.range.maxt < b.range.mint);
+        Ok(if apart { all } else { all.into_iter().map(|(t, value)| (t, without_neighbour(value))).collect() })
     }
 
     /// The samples of one chunk inside the selection's range; none of a damaged one.
@@ -226,7 +253,7 @@ impl MergedSet {
             }),
             Place::Block(idx, meta) => of_block(*idx, meta),
             Place::Thinned(idx, meta, deleted) => {
-                of_block(*idx, meta).into_iter().filter(|(t, _)| !deletes(deleted, *t)).collect()
+                kept(of_block(*idx, meta).into_iter(), deleted, without_neighbour).collect()
             }
         }
     }

@@ -33,6 +33,18 @@ fn read(db: &Db) -> Columns {
     columns
 }
 
+/// Which samples are resets to those who read them as they were written.
+fn resets_as_written(db: &Db) -> Vec<bool> {
+    let budget = Budget::unlimited();
+    let values = db.querier(Scope::All).values(&[], TimeRange::ALL, &budget).unwrap().read(0, &budget).unwrap();
+    let histogram = |value: &SampleValue| match value {
+        SampleValue::Histogram(h) => h.clone(),
+        other => panic!("{other:?}"),
+    };
+    let all: Vec<_> = values.iter().map(|(_, value)| histogram(value)).collect();
+    all.windows(2).map(|two| two[1].detect_reset(&two[0])).collect()
+}
+
 /// Each sample as its time, its kind in an answer, and its count or value.
 fn told(columns: &Columns) -> BTreeMap<i64, (bool, u64)> {
     let floats = columns.timestamps.iter().zip(&columns.values).map(|(t, v)| (*t, (false, v.to_bits())));
@@ -94,6 +106,27 @@ fn a_late_histogram_leaves_unknown_what_was_known_of_its_neighbours() {
         let found = read(&db);
         let resets = found.histograms.windows(2).map(|two| two[1].detect_reset(&two[0]));
         assert!(resets.eq([false, false, true]), "{:?}", hints(&db));
+        assert_eq!(resets_as_written(&db), [false, false, true]);
         db.flush().unwrap();
+    }
+}
+
+/// What was known of the sample behind the deleted ones was known against those.
+#[test]
+fn a_deletion_leaves_unknown_what_was_known_against_what_is_gone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    let at = |t: i64, count: f64| (START + t, SampleValue::Histogram(Arc::new(histogram(count))));
+    // A reset begins a chunk, and the sample that shows it goes.
+    append(&db, &[at(0, 100.0), at(1000, 110.0), at(2000, 2.0), at(3000, 50.0), at(4000, 60.0)]);
+    db.flush().unwrap();
+    let gone = TimeRange { mint: START + 2000, maxt: START + 2000 };
+    db.delete(&Scope::All, &[vec![]], gone).unwrap();
+    for _ in 0..2 {
+        let found = read(&db);
+        let resets = found.histograms.windows(2).map(|two| two[1].detect_reset(&two[0])).collect::<Vec<_>>();
+        assert_eq!(resets, [false, true, false]);
+        assert_eq!(resets_as_written(&db), [false, true, false]);
+        db.clean_tombstones().unwrap();
     }
 }
