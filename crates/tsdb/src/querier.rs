@@ -9,7 +9,7 @@ use model::{
     TimeRange,
 };
 
-use crate::block::{Block, BlockError};
+use crate::block::{Block, BlockError, POSTINGS_LOST};
 use crate::db::Db;
 use crate::head::Series;
 use crate::merged::{MergedSeries, MergedSet};
@@ -58,7 +58,7 @@ impl<'a> Querier<'a> {
                 })?;
             }
             for block in self.blocks(range) {
-                names.extend(block.label_names(&matchers, most, budget).map_err(storage)?);
+                names.extend(readable(&block, block.label_names(&matchers, most, budget), budget)?);
             }
         }
         Ok(names.into_iter().take(most).collect())
@@ -93,7 +93,7 @@ impl<'a> Querier<'a> {
                 })?;
             }
             for block in self.blocks(range) {
-                values.extend(block.label_values(name, &matchers, most, budget).map_err(storage)?);
+                values.extend(readable(&block, block.label_values(name, &matchers, most, budget), budget)?);
             }
         }
         Ok(values.into_iter().take(most).collect())
@@ -113,7 +113,7 @@ impl<'a> Querier<'a> {
                 all.insert(series.labels.clone());
             }
             for block in self.blocks(range) {
-                for series in block.select(&matchers, range, budget).map_err(storage)? {
+                for series in readable(&block, block.select(&matchers, range, budget), budget)? {
                     all.insert(series.labels.clone());
                 }
             }
@@ -173,7 +173,7 @@ impl<'a> Querier<'a> {
             Ok(merged.len() - 1)
         };
         for (block_idx, block) in (0u32..).zip(&blocks) {
-            let found = block.select(&matchers, range, budget).map_err(storage)?;
+            let found = readable(block, block.select(&matchers, range, budget), budget)?;
             let tombstones = block.tombstones();
             for series in found {
                 let idx = place(&series.labels, &mut merged)?;
@@ -230,10 +230,16 @@ pub(crate) fn scoped_sets(scope: &Scope, sets: &[Vec<Matcher>]) -> Vec<Vec<Match
     sets.iter().map(|matchers| scoped(scope, matchers)).collect()
 }
 
-fn storage(e: BlockError) -> StorageError {
-    match e {
-        BlockError::Interrupted(interrupt) => StorageError::Interrupted(interrupt),
-        e => StorageError::Failed(e.to_string()),
+/// What was found in `block`; nothing if its postings are damaged, and then the budget's owner is told.
+fn readable<T>(block: &Block, found: Result<Vec<T>, BlockError>, budget: &Budget) -> Result<Vec<T>, StorageError> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(BlockError::Interrupted(interrupt)) => Err(StorageError::Interrupted(interrupt)),
+        Err(e @ BlockError::Corrupt { .. }) => {
+            block.tell(&e, POSTINGS_LOST, block.range().closed(), budget);
+            Ok(Vec::new())
+        }
+        Err(e) => Err(StorageError::Failed(e.to_string())),
     }
 }
 

@@ -37,6 +37,8 @@ pub use writer::{SeriesChunks, write_block};
 
 /// What a block's directory is called while it is written.
 pub(crate) const CREATION_SUFFIX: &str = ".tmp-for-creation";
+/// What damaged postings cost.
+pub(crate) const POSTINGS_LOST: &str = "series are not found by their labels";
 /// Series between two looks at the budget.
 const SERIES_PER_CHECK: usize = 256;
 /// Up to so many series their labels are read; of more, the postings are searched.
@@ -115,7 +117,8 @@ impl Block {
         self.size_bytes
     }
 
-    /// The series that satisfy all of `matchers` and have a chunk that overlaps `range`, sorted by labels.
+    /// The series that satisfy all of `matchers` and have a chunk that overlaps `range`, sorted by labels. A damaged series
+    /// is left out, and told.
     pub fn select(
         &self,
         matchers: &[Matcher],
@@ -186,7 +189,7 @@ impl Block {
         for name in self.index.names() {
             for value in self.index.values(name) {
                 if let Err(e) = value.and_then(|value| value.is_among(&RoaringBitmap::new())) {
-                    self.tell(&e, "series are not found by their labels", self.range().closed(), &budget);
+                    self.tell(&e, POSTINGS_LOST, self.range().closed(), &budget);
                 }
             }
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use disk::{Dir, DiskError, Lock};
-use model::{BlockRange, Budget, Labels, TimeRange, Timestamp};
+use model::{BlockRange, Labels, TimeRange, Timestamp};
 use ulid::Ulid;
 
 use super::runs::join;
-use super::{Import, read};
+use super::{Import, all_series, read};
 use crate::block::new_ulid;
 use crate::block::{
     Block, BlockError, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, covers, deletes, touches, write_block,
@@ -130,7 +130,7 @@ impl Import {
         range: TimeRange,
         relabel: &mut dyn FnMut(&Labels) -> Result<Labels, E>,
     ) -> Result<(), E> {
-        let all = block.select(&[], range, &Budget::unlimited()).map_err(TsdbError::from)?;
+        let all = all_series(block, range).map_err(TsdbError::from)?;
         let mut series = Vec::with_capacity(all.len());
         for from in all {
             series.push((relabel(&from.labels)?, from));

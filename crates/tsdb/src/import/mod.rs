@@ -181,7 +181,7 @@ impl Import {
         let blocks: Vec<Block> = names.iter().map(open).collect::<Result<_, _>>()?;
         let mut series: Vec<(Arc<BlockSeries>, &Block)> = Vec::new();
         for block in &blocks {
-            let all = block.select(&[], TimeRange::ALL, &Budget::unlimited())?;
+            let all = all_series(block, TimeRange::ALL)?;
             series.extend(all.into_iter().map(|series| (series, block)));
         }
         // Stable: of one series the blocks stay in the order they were written in.
@@ -223,6 +223,15 @@ fn until_last(range: BlockRange, series: &[SeriesChunks]) -> BlockRange {
 
 fn level_1(ulid: Ulid, range: BlockRange) -> BlockSpec {
     BlockSpec::new(ulid, range)
+}
+
+/// The series of `block` with a chunk in `range`. Errors: damage, since nobody would notice what an import left out.
+fn all_series(block: &Block, range: TimeRange) -> Result<Vec<Arc<BlockSeries>>, BlockError> {
+    let all = block.select(&[], range, &Budget::unlimited())?;
+    match block.is_damaged() {
+        true => Err(BlockError::invalid(format!("block {} is damaged", block.meta().ulid))),
+        false => Ok(all),
+    }
 }
 
 fn read(block: &Block, meta: &ChunkMeta) -> Result<EncodedChunk, BlockError> {

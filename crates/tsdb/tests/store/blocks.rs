@@ -230,3 +230,65 @@ fn a_block_that_cannot_be_opened_is_set_aside_and_the_log_gives_what_it_has() {
         assert!(samples.iter().all(|(t, v)| expected[labels].get(t) == Some(v)));
     }
 }
+
+/// An unreadable block makes a start flush what the log has; the last flush ended in the middle of a block range.
+#[test]
+fn setting_a_block_aside_forgets_nothing_that_came_after_the_last_flush() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    let write = |series: u32, minutes: std::ops::Range<i64>| {
+        for minute in minutes {
+            let sample = Sample { t: START + minute * MINUTE_MS, v: minute as f64 };
+            assert_eq!(append(&db, START + 3 * HOUR_MS, &[(series, sample)]).written.floats, 1);
+        }
+    };
+    write(0, 0..100);
+    db.flush().unwrap();
+    // A sender that lags: its samples lie on both sides of where the flush ended, and one is late.
+    write(1, 90..110);
+    write(1, 50..51);
+    let expected = read_all(&db);
+    drop(db);
+    std::fs::create_dir(tmp.path().join("01ARZ3NDEKTSV4RRFFQ69G5FAV")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(read_quietly(&open(tmp.path())), expected);
+    }
+}
+
+/// Postings that cannot be read cost the series that only they find: nobody's query fails, and each one is told.
+#[test]
+fn damaged_postings_cost_what_they_would_have_found() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    fill(&db, 24);
+    let (range, node_1) = (TimeRange::ALL, [Matcher::equal("instance", "node-1")]);
+    let expected = crate::read(&db, Scope::All, &node_1, range);
+    let (meta, _) = db.block_list().into_iter().min_by_key(|(meta, _)| meta.min_time).unwrap();
+    drop(db);
+    let index = tmp.path().join(meta.ulid.to_string()).join("index");
+    let sound = std::fs::read(&index).unwrap();
+    // The table of contents says where postings begin, and the table behind them.
+    let toc = sound[sound.len() - 52..].as_chunks::<8>().0;
+    let [start, end] = [4, 5].map(|i| usize::try_from(u64::from_be_bytes(toc[i])).unwrap());
+    let mut told = 0;
+    for at in (start..end).step_by(5) {
+        std::fs::write(&index, &sound).unwrap();
+        flip(&index, |_| at);
+        let db = open(tmp.path());
+        let (querier, budget) = (db.querier(Scope::All), Budget::unlimited());
+        let selected = querier.select(&node_1, range, &budget).unwrap();
+        let (mut columns, mut found) = (model::Columns::default(), 0);
+        for idx in 0..selected.series.len() {
+            selected.series.read(idx, &mut columns, &budget).unwrap();
+            found += columns.len();
+        }
+        let names = querier.label_names(&[node_1.to_vec()], range, 0, &budget).unwrap();
+        let values = querier.label_values("instance", &[node_1.to_vec()], range, 0, &budget).unwrap();
+        let series = querier.series(&[node_1.to_vec()], range, 0, &budget).unwrap();
+        assert_eq!((names.len(), &*values, series.len()), (3, &["node-1".to_owned()][..], 1), "byte {at}");
+        let is_whole = found == expected[&crate::labels(1)].len();
+        assert_eq!(budget.warnings().is_empty(), is_whole, "byte {at}: {:?}", budget.warnings());
+        told += usize::from(!is_whole);
+    }
+    assert!(0 < told);
+}
