@@ -39,6 +39,8 @@ pub struct Db {
     findings: Findings,
     /// Blocks that could not be opened and stand where they were; on their way to the quarantine.
     unreadable: Mutex<Vec<String>>,
+    /// Whether the disk did not hand out a block that may be sound; the next start tries again.
+    some_unread: bool,
     /// Held by the one that flushes, merges, removes or deletes.
     maintenance: Mutex<()>,
     /// Those that wait for it: a long compaction gives up for them.
@@ -66,7 +68,8 @@ impl Db {
         let lock = dir.lock("lock")?;
         snapshot::remove_remains(&dir)?;
         let findings = Findings::default();
-        let blocks::Found { blocks, unreadable, all_opened } = blocks::open_blocks(&dir, &options, &findings)?;
+        let blocks::Found { blocks, unreadable, all_opened, some_unread } =
+            blocks::open_blocks(&dir, &options, &findings)?;
         let covers = WalCovers::new(&blocks, all_opened, wal::store_of(&dir)?);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
@@ -80,6 +83,7 @@ impl Db {
             head,
             blocks: ArcSwap::from_pointee(blocks),
             findings,
+            some_unread,
             unreadable: Mutex::new(unreadable),
             maintenance: Mutex::new(()),
             waiting: AtomicUsize::new(0),

@@ -19,6 +19,9 @@ pub enum TsdbError {
     /// A block could not be written or read.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// The disk did not hand out a block at the start: a deletion would miss it, and the next start bring it back.
+    #[error("a block could not be read at the start, and a deletion would miss it: restart once the disk is sound")]
+    BlocksUnread,
     /// The operating system gives no random bytes for the name of a block.
     #[error("the operating system gives no random bytes")]
     NoRandomness,

@@ -25,11 +25,13 @@ pub(super) struct Found {
     pub(super) unreadable: Vec<String>,
     /// Whether there are no others that could not be opened: a disk that fails to read today may read tomorrow.
     pub(super) all_opened: bool,
+    /// Whether the disk did not hand out some of them.
+    pub(super) some_unread: bool,
 }
 
 /// Opens all blocks in `dir`, and removes what crashes left: half a block, and blocks that another one replaced.
 pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> Result<Found, TsdbError> {
-    let mut found = Found { blocks: Vec::new(), unreadable: Vec::new(), all_opened: true };
+    let mut found = Found { blocks: Vec::new(), unreadable: Vec::new(), all_opened: true, some_unread: false };
     for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir) {
         if entry.name.ends_with(CREATION_SUFFIX) || entry.name.ends_with(DELETION_SUFFIX) {
             dir.remove(&entry.name)?;
@@ -50,6 +52,7 @@ pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> 
                     quarantined: None,
                 });
                 found.all_opened = false;
+                found.some_unread |= matches!(e, BlockError::Disk(_)) && !is_damage(&e);
                 if is_damage(&e) {
                     found.unreadable.push(entry.name);
                 }

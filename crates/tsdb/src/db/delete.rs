@@ -24,6 +24,9 @@ impl Db {
         if sets.is_empty() {
             return Ok(Deleted::default());
         }
+        if self.some_unread {
+            return Err(TsdbError::BlocksUnread);
+        }
         let sets = scoped_sets(scope, sets);
         let _one = self.exclusive();
         let mut deleted = Deleted { series: self.head.delete(&sets, range)?, blocks: 0 };
