@@ -7,7 +7,7 @@ use crate::model::Doomed;
 use crate::run::Run;
 use crate::step::Step;
 use crate::value::Value;
-use crate::{HOUR_MS, MINUTE_MS, START, attempt};
+use crate::{HOUR_MS, MINUTE_MS, START, attempt, store};
 
 /// Calls of one step; no step of these stories makes more.
 const CALLS_MAX: u64 = 150;
@@ -75,4 +75,26 @@ fn what_is_deleted_stays_deleted_when_tombstones_cannot_be_read_once() {
     let one = Doomed { series: None, from: START, to: START };
     let steps = [append(&[0, 1]), Step::Flush, Step::Delete(one), Step::Restart, Step::Maintain, Step::Restart];
     check(3, Fault::Io, &steps);
+}
+
+/// A start served without a block that the disk did not hand out, a deletion succeeded without reaching it, and the next
+/// start brought it back.
+#[test]
+fn a_deletion_is_refused_while_a_block_is_missing() {
+    let all = Doomed { series: None, from: START, to: START + HOUR_MS };
+    let mut refused = 0;
+    for call in 0..CALLS_MAX {
+        let mut run = Run::new(Sim::new(call));
+        [append(&[0]), Step::Flush].iter().try_for_each(|step| run.step(step)).unwrap();
+        run.stop(None);
+        run.sim.fail(run.sim.calls() + call, Fault::Io);
+        let Ok(db) = run.try_open() else { continue };
+        run.sim.heal();
+        let is_deleted = store::delete(&db, all).is_ok();
+        drop(db);
+        let left = store::contents(&run.try_open().unwrap()).unwrap();
+        assert_eq!(left.is_empty(), is_deleted, "call {call}");
+        refused += u32::from(!is_deleted);
+    }
+    assert!(refused > 0);
 }

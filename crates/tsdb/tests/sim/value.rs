@@ -117,6 +117,8 @@ fn filled(spans: &[Span], buckets: &[f64]) -> BTreeMap<i32, u64> {
 pub(crate) fn histogram(first: i32, counts: &[u32], shape: Shape, half: bool) -> Value {
     let buckets: Vec<f64> = counts.iter().map(|count| f64::from(*count)).collect();
     let zero_count = if half { 0.5 } else { 0.0 };
+    // A read does not tell integers from floats: the sum does.
+    let sum = f64::from(first) * 0.1 + zero_count;
     let spans = vec![Span { offset: first, length: u32::try_from(counts.len()).unwrap() }];
     let is_custom = shape == Shape::Custom;
     let histogram = Histogram {
@@ -125,7 +127,7 @@ pub(crate) fn histogram(first: i32, counts: &[u32], shape: Shape, half: bool) ->
         zero_threshold: if is_custom { 0.0 } else { 0.125 },
         zero_count: if is_custom { 0.0 } else { zero_count },
         count: buckets.iter().sum::<f64>() + if is_custom { 0.0 } else { zero_count },
-        sum: if shape == Shape::Stale { model::STALE_NAN } else { f64::from(first) * 0.1 },
+        sum: if shape == Shape::Stale { model::STALE_NAN } else { sum },
         positive_spans: if counts.is_empty() { Vec::new() } else { spans },
         positive_buckets: buckets,
         custom_bounds: if is_custom { (0..40).map(f64::from).collect() } else { Vec::new() },
