@@ -9,6 +9,8 @@ use crate::state::App;
 
 /// A revoked token must not work for longer than a second.
 const TOKENS_INTERVAL: Duration = Duration::from_millis(500);
+/// Writes resume within five seconds after the disk does.
+const HEAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Lets the store do what is due, one round at a time; ends when dropped.
 pub(crate) async fn maintain(app: App) {
@@ -26,6 +28,23 @@ pub(crate) async fn maintain(app: App) {
         };
         app.metrics().maintenance_failures.fetch_add(1, Relaxed);
         tracing::error!("maintenance: {failure}");
+    }
+}
+
+/// Lets writes resume once the disk takes them again, also while blocks are merged; ends when dropped.
+pub(crate) async fn heal(app: App) {
+    let mut ticks = ticks(HEAL_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let healed = {
+            let app = app.clone();
+            tokio::task::spawn_blocking(move || app.store().heal()).await
+        };
+        match healed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the log is still read-only: {error}"),
+            Err(panic) => tracing::error!("heal the log: {panic}"),
+        }
     }
 }
 

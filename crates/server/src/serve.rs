@@ -100,9 +100,9 @@ async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result
         opened = open(app.clone()) => opened?,
         () = shutdown.as_mut() => return Ok(()),
     }
-    let ticks = tokio::spawn(maintenance::maintain(app.clone()));
+    let ticks = [tokio::spawn(maintenance::maintain(app.clone())), tokio::spawn(maintenance::heal(app.clone()))];
     shutdown.await;
-    ticks.abort();
+    ticks.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(())
 }
 

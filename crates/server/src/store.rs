@@ -80,6 +80,11 @@ impl Store {
         Ok(self.db()?.stats())
     }
 
+    /// Lets a log that a failed disk has made read-only go on, if it can; blocking.
+    pub(crate) fn heal(&self) -> Result<(), TsdbError> {
+        self.db.load_full().map_or(Ok(()), |db| db.heal())
+    }
+
     /// Does the work that is due; blocking.
     pub(crate) fn maintain(&self, now: Timestamp) -> Result<(), TsdbError> {
         self.db.load_full().map_or(Ok(()), |db| db.maintain(now))

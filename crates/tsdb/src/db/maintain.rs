@@ -50,6 +50,11 @@ impl Db {
         Ok(())
     }
 
+    /// If the log is read-only since a sync failed, tries to let it go on. Cheap when it is not; merges do not delay it.
+    pub fn heal(&self) -> Result<(), TsdbError> {
+        Ok(self.head.heal_log()?)
+    }
+
     /// Writes everything in the head to blocks, finished ranges or not.
     pub fn flush(&self) -> Result<(), TsdbError> {
         let _one = self.exclusive();

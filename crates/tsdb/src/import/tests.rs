@@ -85,8 +85,7 @@ impl Expected {
 /// Samples that jump about in time, repeat themselves and contradict themselves, over eleven hours.
 fn samples() -> Vec<(&'static str, Timestamp, SampleValue)> {
     let mut all = Vec::new();
-    for i in 0..3000 {
-        let name = ["a", "b", "c"][i as usize % 3];
+    for (i, name) in (0..3000).zip(["a", "b", "c"].into_iter().cycle()) {
         let t = START + i * 7919 % 2500 * 16_000;
         all.push((name, t, SampleValue::Float((i % 100) as f64)));
         if i % 50 == 0 {
