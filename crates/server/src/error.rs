@@ -267,6 +267,9 @@ impl From<AppendError> for ApiError {
 impl From<TsdbError> for ApiError {
     /// A full disk passes; anything else is a failure of ours.
     fn from(error: TsdbError) -> ApiError {
+        if matches!(error, TsdbError::BlocksUnread) {
+            return ApiError::Unavailable(error.to_string());
+        }
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             let system = error.downcast_ref::<io::Error>();
@@ -299,6 +302,7 @@ mod tests {
 
     #[test]
     fn what_passes_asks_to_come_back_and_the_rest_says_nothing_of_the_disk() {
+        assert!(matches!(ApiError::from(TsdbError::BlocksUnread), ApiError::Unavailable(_)));
         let full = TsdbError::from(disk_error(io::ErrorKind::StorageFull));
         let broken = TsdbError::from(disk_error(io::ErrorKind::PermissionDenied));
         let log = AppendError::from(std::sync::Arc::new(disk_error(io::ErrorKind::StorageFull)));
