@@ -77,6 +77,9 @@ impl Db {
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
         tracing::info!(store = %head.log().store(), records = replayed.records, blocks = blocks.len(), "store opened");
+        let mut seed = [0; 16];
+        getrandom::fill(&mut seed).map_err(|_| TsdbError::NoRandomness)?;
+        let seed = u128::from_le_bytes(seed);
         let db = Db {
             dir,
             options,
@@ -88,7 +91,7 @@ impl Db {
             maintenance: Mutex::new(()),
             waiting: AtomicUsize::new(0),
             settled: Mutex::default(),
-            scrub: Mutex::default(),
+            scrub: Mutex::new(Scrub::new(seed)),
             flushed: AtomicI64::new(maxt),
             late_at_flush: AtomicU64::new(0),
             compactions: AtomicU64::new(0),
@@ -128,7 +131,7 @@ impl Db {
 
     /// The blocks and their bytes, the oldest first.
     pub fn block_list(&self) -> Vec<(BlockMeta, u64)> {
-        self.blocks().iter().map(|block| (block.meta().clone(), block.size_bytes())).collect()
+        self.blocks().iter().map(|block| (block.meta_now(), block.size_bytes())).collect()
     }
 
     pub(crate) fn head(&self) -> &Head {

@@ -49,4 +49,13 @@ impl BlockError {
     pub(crate) fn invalid(what: impl Into<String>) -> BlockError {
         BlockError::Invalid { what: what.into() }
     }
+
+    /// Whether the files are to blame for it, and not the disk at this moment.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            BlockError::Corrupt { .. } => true,
+            BlockError::Disk(e) => e.is_not_found(),
+            BlockError::Unsupported { .. } | BlockError::Invalid { .. } | BlockError::Interrupted(_) => false,
+        }
+    }
 }

@@ -17,11 +17,6 @@ impl BlockFile {
         Ok(BlockFile { name, bytes: dir.map(file)? })
     }
 
-    /// What errors call it.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The whole file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use ulid::Ulid;
 
 use super::error::BlockError;
+use crate::chunk::Encoding;
 
 const META_FILE: &str = "meta.json";
 const VERSION: u64 = 1;
@@ -27,10 +28,26 @@ pub struct BlockMeta {
     /// Where the block came from.
     pub compaction: Compaction,
     version: u64,
-    #[serde(default, skip_serializing_if = "LogCovers::is_empty")]
-    promenade: LogCovers,
+    #[serde(default, skip_serializing_if = "Own::is_empty")]
+    promenade: Own,
     #[serde(flatten)]
     other: Map<String, Value>,
+}
+
+/// What is ours in the file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Own {
+    #[serde(flatten)]
+    log: LogCovers,
+    /// The checksum of the whole file, in the file alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc: Option<u32>,
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.log.covers.is_empty() && self.crc.is_none()
+    }
 }
 
 /// Counts of what a block holds.
@@ -52,6 +69,19 @@ pub struct BlockStats {
     /// Deleted ranges of series.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_tombstones: u64,
+}
+
+impl BlockStats {
+    /// Counts a chunk.
+    pub(super) fn count(&mut self, encoding: Encoding, samples: u16) {
+        let samples = u64::from(samples);
+        self.num_chunks += 1;
+        self.num_samples += samples;
+        match encoding {
+            Encoding::Xor => self.num_float_samples += samples,
+            Encoding::Histogram | Encoding::FloatHistogram => self.num_histogram_samples += samples,
+        }
+    }
 }
 
 /// Where a block came from.
@@ -107,10 +137,6 @@ pub struct LogCovers {
 }
 
 impl LogCovers {
-    fn is_empty(&self) -> bool {
-        self.covers.is_empty()
-    }
-
     /// What blocks of these covers cover together, merged into one: those of the newest log, without the ones inside
     /// others. `newest` is the identity of that log.
     pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a LogCovers> + Clone, newest: Option<Ulid>) -> LogCovers {
@@ -184,7 +210,7 @@ impl BlockMeta {
             stats,
             compaction,
             version: VERSION,
-            promenade: spec.log.clone(),
+            promenade: Own { log: spec.log.clone(), crc: None },
             other: Map::new(),
         }
     }
@@ -196,7 +222,7 @@ impl BlockMeta {
 
     /// How far the block and those written before it cover the log.
     pub fn log_covers(&self) -> &LogCovers {
-        &self.promenade
+        &self.promenade.log
     }
 
     /// The name, the range and nothing else.
@@ -209,7 +235,12 @@ impl BlockMeta {
         let file = || format!("{name}/{META_FILE}");
         let corrupt = |what: String| BlockError::Corrupt { file: file(), offset: 0, what: what.into() };
         let bytes = block.read(META_FILE)?;
-        let meta: BlockMeta = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        let mut meta: BlockMeta = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        if let Some(crc) = meta.promenade.crc.take()
+            && crc != meta.checksum()?
+        {
+            return Err(corrupt("the checksum does not match".to_owned()));
+        }
         if meta.version != VERSION {
             return Err(BlockError::Unsupported { file: file(), offset: 0, what: "version", number: meta.version });
         }
@@ -222,11 +253,28 @@ impl BlockMeta {
         Ok(meta)
     }
 
+    /// Writes the file into a block that is not published yet.
     pub(super) fn write(&self, block: &Dir) -> Result<(), BlockError> {
-        let bytes = serde_json::to_vec_pretty(self).map_err(|e| BlockError::invalid(e.to_string()))?;
         let file = block.create(META_FILE)?;
-        file.append(&bytes)?;
+        file.append(&self.to_bytes()?)?;
         Ok(file.sync()?)
+    }
+
+    /// Writes it in the place of the one there is, durably.
+    pub(super) fn replace(&self, block: &Dir) -> Result<(), BlockError> {
+        Ok(block.replace(META_FILE, &self.to_bytes()?)?)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, BlockError> {
+        let mut meta = self.clone();
+        meta.promenade.crc = Some(self.checksum()?);
+        serde_json::to_vec_pretty(&meta).map_err(|e| BlockError::invalid(e.to_string()))
+    }
+
+    /// The checksum of the file without white space and without the checksum.
+    fn checksum(&self) -> Result<u32, BlockError> {
+        let bytes = serde_json::to_vec(self).map_err(|e| BlockError::invalid(e.to_string()))?;
+        Ok(crc32c::crc32c(&bytes))
     }
 }
 

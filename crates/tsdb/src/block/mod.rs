@@ -5,6 +5,7 @@ mod error;
 pub(crate) mod file;
 mod meta;
 pub(crate) mod output;
+mod repair;
 mod segments;
 mod tombstones;
 mod writer;
@@ -63,8 +64,8 @@ pub struct Block {
 impl Block {
     /// Opens block `name` inside `parent`; up to `series_cache_bytes` of decoded series stay in memory.
     ///
-    /// Errors: a block that is cut, corrupt or of an unknown version. Chunks, series and postings have checksums of
-    /// their own, verified at each read.
+    /// Errors: a block without symbols or series, or of an unknown version. Chunks, series and postings have checksums
+    /// of their own, verified at each read; of what is damaged, all that the rest tells is made anew.
     pub fn open(parent: &Dir, name: &str, series_cache_bytes: usize) -> Result<Block, BlockError> {
         Block::open_telling(parent, name, series_cache_bytes, Findings::default())
     }
@@ -77,8 +78,9 @@ impl Block {
         findings: Findings,
     ) -> Result<Block, BlockError> {
         let dir = parent.sub(name)?;
-        let block = Block {
-            meta: BlockMeta::read(&dir, name)?,
+        let (meta, mut meta_damage) = Block::read_meta(&dir, name)?;
+        let mut block = Block {
+            meta,
             size_bytes: dir.size_bytes()?,
             index: Index::open(&dir, name)?,
             segments: Segments::open(&dir, name)?,
@@ -88,13 +90,11 @@ impl Block {
             damaged: AtomicBool::new(false),
             dir,
         };
-        let mut tombstones = match Tombstones::read(&block.dir, name) {
-            Err(e @ BlockError::Corrupt { .. }) => {
-                block.tell(&e, "deleted samples may be back", block.range().closed(), &Budget::unlimited());
-                Tombstones::default()
-            }
-            read => read?,
-        };
+        if let Some(error) = meta_damage.take() {
+            meta_damage = Some(block.describe_anew(error)?);
+        }
+        let mut tombstones = block.read_tombstones(name)?;
+        block.tell_opened(meta_damage.as_ref(), &tombstones);
         for series in block.series(&tombstones.references().collect(), &Budget::unlimited())? {
             tombstones.note_hidden(&series);
         }
@@ -105,6 +105,13 @@ impl Block {
     /// The block's description.
     pub fn meta(&self) -> &BlockMeta {
         &self.meta
+    }
+
+    /// The description with the deletions so far, which the one that was read does not count.
+    pub(crate) fn meta_now(&self) -> BlockMeta {
+        let mut meta = self.meta.clone();
+        meta.stats.num_tombstones = self.tombstones().len() as u64;
+        meta
     }
 
     /// The timestamps that the block may hold.
@@ -125,7 +132,8 @@ impl Block {
         range: TimeRange,
         budget: &Budget,
     ) -> Result<Vec<Arc<BlockSeries>>, BlockError> {
-        let (refs, tombstones) = (select::select(&self.index, matchers, budget)?, self.tombstones());
+        let refs = self.with_postings(budget, || select::select(&self.index, matchers, budget))?;
+        let tombstones = self.tombstones();
         let mut series = self.series(&refs, budget)?;
         series.retain(|series| series.overlaps(range) && !tombstones.hide(series, range));
         Ok(series)
@@ -166,18 +174,19 @@ impl Block {
 
     /// Reads all series, one after the other, past the cache; those that cannot be read are told.
     pub(crate) fn scan(&self) -> Result<Scan<'_>, BlockError> {
-        Ok(Scan { block: self, refs: self.index.all()?.into_iter(), reader: self.index.series() })
+        let refs = self.with_postings(&Budget::unlimited(), || self.index.all())?;
+        Ok(Scan { block: self, refs: refs.into_iter(), reader: self.index.series() })
     }
 
     /// Reads series from `from` on with all their chunks, about `bytes_max` of them, and notes what is damaged. Returns the
-    /// series to go on with, or nothing at the end, where postings are read too.
-    pub(crate) fn scrub(&self, from: u32, bytes_max: u64) -> Option<u32> {
+    /// bytes read, and the series to go on with, or nothing at the end, where postings are read too.
+    pub(crate) fn scrub(&self, from: u32, bytes_max: u64) -> (u64, Option<u32>) {
         let (mut bytes, budget) = (0, Budget::unlimited());
-        let Ok(mut scan) = self.scan() else { return None };
+        let Ok(mut scan) = self.scan() else { return (0, None) };
         scan.refs.advance_to(from);
         for series in scan {
             if bytes_max < bytes {
-                return Some(series.reference);
+                return (bytes, Some(series.reference));
             }
             for meta in &series.chunks {
                 match self.chunk(meta) {
@@ -188,12 +197,13 @@ impl Block {
         }
         for name in self.index.names() {
             for value in self.index.values(name) {
+                // Whoever asks for them has them made anew.
                 if let Err(e) = value.and_then(|value| value.is_among(&RoaringBitmap::new())) {
-                    self.tell(&e, POSTINGS_LOST, self.range().closed(), &budget);
+                    self.tell(&e, "", self.range().closed(), &budget);
                 }
             }
         }
-        None
+        (bytes, None)
     }
 
     /// The error that a chunk whose checksum is right does not decode.
@@ -221,6 +231,9 @@ impl Block {
         if !deleted.is_empty() {
             tombstones.write(&self.dir)?;
             self.tombstones.store(Arc::new(tombstones));
+            if let Err(error) = self.meta_now().replace(&self.dir) {
+                tracing::warn!(block = %self.meta.ulid, %error, "meta.json does not count the last deletion");
+            }
         }
         Ok(deleted.len())
     }
@@ -238,7 +251,7 @@ impl Block {
         if matchers.is_empty() && tombstones.hidden().is_empty() {
             return Ok(self.index.names().take(limit).map(str::to_owned).collect());
         }
-        let refs = select::select(&self.index, matchers, budget)? - tombstones.hidden();
+        let refs = self.with_postings(budget, || select::select(&self.index, matchers, budget))? - tombstones.hidden();
         if refs.len() <= SERIES_READ_MAX {
             let series = self.series(&refs, budget)?;
             let names: BTreeSet<&str> = series.iter().flat_map(|s| s.labels.iter()).map(|(name, _)| name).collect();
@@ -249,7 +262,7 @@ impl Block {
             if names.len() == limit {
                 break;
             }
-            if !self.values_among(name, &refs, 1, budget)?.is_empty() {
+            if !self.with_postings(budget, || self.values_among(name, &refs, 1, budget))?.is_empty() {
                 names.push(name.to_owned());
             }
         }
@@ -268,13 +281,13 @@ impl Block {
         if matchers.is_empty() && tombstones.hidden().is_empty() {
             return self.index.values(name).take(limit).map(|value| Ok(value?.text().to_owned())).collect();
         }
-        let refs = select::select(&self.index, matchers, budget)? - tombstones.hidden();
+        let refs = self.with_postings(budget, || select::select(&self.index, matchers, budget))? - tombstones.hidden();
         if refs.len() <= SERIES_READ_MAX.min(self.index.values_count(name) as u64) {
             let series = self.series(&refs, budget)?;
             let values: BTreeSet<&str> = series.iter().filter_map(|s| s.labels.get(name)).collect();
             return Ok(values.into_iter().take(limit).map(str::to_owned).collect());
         }
-        self.values_among(name, &refs, limit, budget)
+        self.with_postings(budget, || self.values_among(name, &refs, limit, budget))
     }
 
     /// The first `limit` values of `name` that a series of `refs` has.

@@ -1,5 +1,8 @@
 //! Chunk segments: the files of a block that hold its chunks, one behind the other.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use disk::Dir;
 
 use super::error::BlockError;
@@ -81,44 +84,53 @@ fn new_segment(dir: &Dir, segment: u64) -> Result<Output, BlockError> {
 /// The chunk segments of one block, mapped.
 #[derive(Debug)]
 pub(crate) struct Segments {
-    /// A chunk reference's upper half is the position here.
-    files: Vec<BlockFile>,
+    /// The block, as errors call it.
+    name: String,
+    /// By the upper half of a chunk's reference.
+    files: BTreeMap<u64, BlockFile>,
+    /// What is wrong with headers; chunks have checksums of their own.
+    damages: Vec<BlockError>,
 }
 
 impl Segments {
     /// Maps the segments of the block that errors call `name`, and checks their headers.
     pub(crate) fn open(block: &Dir, name: &str) -> Result<Segments, BlockError> {
-        let mut files = Vec::new();
+        let mut segments = Segments { name: name.to_owned(), files: BTreeMap::new(), damages: Vec::new() };
         if block.list()?.iter().any(|entry| entry.is_dir && entry.name == CHUNKS_DIR) {
             let dir = block.sub(CHUNKS_DIR)?;
-            for entry in dir.list()?.iter().filter(|entry| entry.name.bytes().all(|b| b.is_ascii_digit())) {
-                let path = format!("{name}/{CHUNKS_DIR}/{}", entry.name);
-                let file = BlockFile::map(&dir, &entry.name, path)?;
-                if entry.name != segment_name(files.len() as u64) {
-                    return Err(file.corrupt(0, "the segment before this one is missing"));
+            for entry in dir.list()? {
+                let Some(segment) = segment_number(&entry.name) else { continue };
+                let file = BlockFile::map(&dir, &entry.name, segments.path(segment))?;
+                match check_header(&file) {
+                    Err(error @ BlockError::Corrupt { .. }) => segments.damages.push(error),
+                    checked => checked?,
                 }
-                check_header(&file)?;
-                files.push(file);
+                segments.files.insert(segment, file);
             }
         }
-        Ok(Segments { files })
+        Ok(segments)
+    }
+
+    /// What is wrong with the headers of segments, whose chunks may all be well.
+    pub(crate) fn damages(&self) -> &[BlockError] {
+        &self.damages
+    }
+
+    fn path(&self, segment: u64) -> String {
+        format!("{}/{CHUNKS_DIR}/{}", self.name, segment_name(segment))
     }
 
     /// The error that the chunk at `reference` is not what it should be.
-    pub(crate) fn corrupt(&self, reference: u64, what: String) -> BlockError {
-        let file = usize::try_from(reference >> 32).ok().and_then(|segment| self.files.get(segment));
-        let file = file.map_or_else(|| CHUNKS_DIR.to_owned(), |file| file.name().to_owned());
-        BlockError::Corrupt { file, offset: reference & u64::from(u32::MAX), what: what.into() }
+    pub(crate) fn corrupt(&self, reference: u64, what: impl Into<Cow<'static, str>>) -> BlockError {
+        let (file, offset) = (self.path(reference >> 32), reference & u64::from(u32::MAX));
+        BlockError::Corrupt { file, offset, what: what.into() }
     }
 
     /// The chunk at `reference`, its checksum verified.
     pub(crate) fn chunk(&self, reference: u64) -> Result<(Encoding, &[u8]), BlockError> {
-        let file = usize::try_from(reference >> 32).ok().and_then(|segment| self.files.get(segment));
         let offset = reference & u64::from(u32::MAX);
-        let Some(file) = file else {
-            let name = self.files.last().map_or(CHUNKS_DIR, BlockFile::name).to_owned();
-            let what = format!("the index refers to segment {}", reference >> 32).into();
-            return Err(BlockError::Corrupt { file: name, offset: 0, what });
+        let Some(file) = self.files.get(&(reference >> 32)) else {
+            return Err(self.corrupt(reference, "the segment of the chunk is missing"));
         };
         let Some((checked, crc)) = split_frame(file.tail(offset)) else {
             return Err(file.corrupt(offset, "the chunk does not fit the file"));
@@ -134,6 +146,12 @@ impl Segments {
             None => Err(file.unsupported(offset, "chunk encoding", u64::from(*encoding))),
         }
     }
+}
+
+/// The segment that a file's name says.
+fn segment_number(name: &str) -> Option<u64> {
+    let segment = name.parse::<u64>().ok()?.checked_sub(1)?;
+    (segment_name(segment) == name).then_some(segment)
 }
 
 /// Splits a chunk into what its checksum covers, encoding and data, and the checksum.
@@ -172,12 +190,20 @@ mod tests {
         writer.finish().unwrap();
         assert!(references.is_sorted() && references.last().unwrap() >> 32 > 3);
         let segments = Segments::open(&block, "b").unwrap();
-        for (chunk, reference) in chunks.iter().zip(references) {
+        for (chunk, reference) in chunks.iter().zip(references.iter().copied()) {
             assert_eq!(segments.chunk(reference).unwrap(), (Encoding::Xor, &chunk.bytes[..]));
         }
         block.remove("chunks/000002").unwrap();
-        let error = Segments::open(&block, "b").unwrap_err().to_string();
-        assert_eq!(error, "b/chunks/000003 at byte 0: the segment before this one is missing");
+        let segments = Segments::open(&block, "b").unwrap();
+        for (chunk, reference) in chunks.iter().zip(references) {
+            match reference >> 32 {
+                1 => assert_eq!(
+                    segments.chunk(reference).unwrap_err().to_string(),
+                    format!("b/chunks/000002 at byte {}: the segment of the chunk is missing", reference & 0xffff_ffff)
+                ),
+                _ => assert_eq!(segments.chunk(reference).unwrap(), (Encoding::Xor, &chunk.bytes[..])),
+            }
+        }
     }
 
     #[test]

@@ -36,7 +36,6 @@ impl Tombstones {
     }
 
     /// The number of ranges.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.series.values().map(|ranges| ranges.len()).sum()
     }

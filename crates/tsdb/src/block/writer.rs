@@ -9,7 +9,7 @@ use super::meta::{BlockMeta, BlockSpec, BlockStats};
 use super::output::Output;
 use super::segments::SegmentWriter;
 use super::tombstones::{TOMBSTONES_FILE, Tombstones};
-use crate::chunk::{EncodedChunk, Encoding};
+use crate::chunk::EncodedChunk;
 use crate::index::{ChunkMeta, IndexWriter};
 
 /// A series on its way into a block.
@@ -79,7 +79,7 @@ fn write_files(
             check_chunk(&series.labels, metas.last(), chunk, spec.range)?;
             let reference = segments.append(chunk)?;
             metas.push(ChunkMeta { mint: chunk.mint, maxt: chunk.maxt, reference });
-            count(&mut stats, chunk);
+            stats.count(chunk.encoding, chunk.num_samples());
         }
         if metas.is_empty() {
             return Err(BlockError::invalid(format!("series {} has no chunk", series.labels)));
@@ -119,16 +119,6 @@ fn check_chunk(
     match last {
         Some(last) if *mint <= last.maxt => refuse(format!("overlaps the one before, which ends at {}", last.maxt)),
         _ => Ok(()),
-    }
-}
-
-fn count(stats: &mut BlockStats, chunk: &EncodedChunk) {
-    let samples = u64::from(chunk.num_samples());
-    stats.num_chunks += 1;
-    stats.num_samples += samples;
-    match chunk.encoding {
-        Encoding::Xor => stats.num_float_samples += samples,
-        Encoding::Histogram | Encoding::FloatHistogram => stats.num_histogram_samples += samples,
     }
 }
 

@@ -52,8 +52,8 @@ pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> 
                     quarantined: None,
                 });
                 found.all_opened = false;
-                found.some_unread |= matches!(e, BlockError::Disk(_)) && !is_damage(&e);
-                if is_damage(&e) {
+                found.some_unread |= matches!(e, BlockError::Disk(_)) && !e.is_damage();
+                if e.is_damage() {
                     found.unreadable.push(entry.name);
                 }
             }
@@ -62,15 +62,6 @@ pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> 
     remove_replaced(dir, &mut found.blocks)?;
     sort(&mut found.blocks);
     Ok(found)
-}
-
-/// Whether a block is to blame for not being opened, and not the disk at this moment.
-fn is_damage(error: &BlockError) -> bool {
-    match error {
-        BlockError::Corrupt { .. } => true,
-        BlockError::Disk(e) => e.is_not_found(),
-        BlockError::Unsupported { .. } | BlockError::Invalid { .. } | BlockError::Interrupted(_) => false,
-    }
 }
 
 /// Removes the blocks whose samples are all in another one: a crash came after that was there and before they were gone.

@@ -134,7 +134,8 @@ impl Db {
     /// Replaces `parents`, in the order of their rank, by one block.
     fn compact_blocks(&self, parents: &[Arc<Block>], give_up: &dyn Fn() -> bool) -> Result<(), TsdbError> {
         let Some(meta) = compact::compact(&self.dir, parents, give_up)? else {
-            if self.log_stays_covered(parents) {
+            // Of a damaged block the log had better hand out what it still has.
+            if parents.iter().any(|block| block.is_damaged()) || self.log_stays_covered(parents) {
                 return self.retire(None, parents, "nothing is left in it");
             }
             // Without it a replay would take samples out of the log that are deleted.

@@ -65,6 +65,15 @@ impl Toc {
             postings_table: offset(5),
         })
     }
+
+    /// What a table of contents would say as far as the sections tell: symbols come first, series behind them.
+    pub(super) fn of_sections(file: &BlockFile) -> Result<Toc, BlockError> {
+        let symbols = HEADER_BYTES as u64;
+        let (start, content) = section(file, symbols)?;
+        let series = (start + (content.len() + CRC_BYTES) as u64).next_multiple_of(SERIES_ALIGN);
+        let end = file.bytes().len() as u64;
+        Ok(Toc { symbols, series, label_indices: end, label_index_table: end, postings: end, postings_table: end })
+    }
 }
 
 /// The bytes between the length that stands at `offset` and the checksum behind them, which is verified.

@@ -1,12 +1,15 @@
 //! The index of a block: symbols, series sorted by labels, and for each label pair the series that have it.
 
 pub(crate) mod layout;
+mod rebuilt;
 mod series;
 mod spool;
 mod strings;
 mod symbols;
 mod table;
 mod writer;
+
+use std::sync::OnceLock;
 
 use disk::Dir;
 use model::Interrupt;
@@ -16,6 +19,7 @@ use crate::block::BlockError;
 use crate::block::file::BlockFile;
 use crate::select::LabelIndex;
 use layout::{INDEX_FILE, SERIES_ALIGN, Toc};
+use rebuilt::Rebuilt;
 use symbols::Symbols;
 use table::{Entry, PostingsTable};
 
@@ -36,17 +40,51 @@ pub(crate) struct Index {
     toc: Toc,
     symbols: Symbols,
     table: PostingsTable,
+    /// Stands in for the table and all postings once some of them are known to be damaged.
+    rebuilt: OnceLock<Rebuilt>,
+    /// What was wrong with the table or the table of contents.
+    damage: Option<BlockError>,
 }
 
 impl Index {
     /// Maps the index of the block that errors call `name`; verifies all checksums but those of series and postings,
     /// which are verified when they are read.
+    ///
+    /// What leads to the series' postings may be damaged: they are made anew then, see [`Index::damage`].
     pub(crate) fn open(block: &Dir, name: &str) -> Result<Index, BlockError> {
         let file = BlockFile::map(block, INDEX_FILE, format!("{name}/{INDEX_FILE}"))?;
-        let toc = Toc::read(&file)?;
+        let (toc, mut damage) = match Toc::read(&file) {
+            Err(error @ BlockError::Corrupt { .. }) => (Toc::of_sections(&file)?, Some(error)),
+            read => (read?, None),
+        };
         let symbols = Symbols::read(&file, toc.symbols)?;
-        let table = PostingsTable::read(&file, toc.postings_table)?;
-        Ok(Index { file, toc, symbols, table })
+        let table = match PostingsTable::read(&file, toc.postings_table) {
+            Err(error @ BlockError::Corrupt { .. }) => {
+                damage.get_or_insert(error);
+                PostingsTable::default()
+            }
+            read => read?,
+        };
+        let index = Index { file, toc, symbols, table, rebuilt: OnceLock::new(), damage };
+        if index.damage.is_some() {
+            index.rebuild();
+        }
+        Ok(index)
+    }
+
+    /// What was found damaged and made anew when the index was opened.
+    pub(crate) fn damage(&self) -> Option<&BlockError> {
+        self.damage.as_ref()
+    }
+
+    /// Makes the postings anew from the series, in memory, unless that was done. Returns the number of series.
+    pub(crate) fn rebuild(&self) -> u64 {
+        self.rebuilt.get_or_init(|| Rebuilt::of(self)).all().len()
+    }
+
+    /// Whether the postings were made anew.
+    pub(crate) fn is_rebuilt(&self) -> bool {
+        self.rebuilt.get().is_some()
     }
 
     /// Whether the sections stand one behind the other in the order of their format, the table last.
@@ -70,18 +108,25 @@ impl Index {
 
     /// Every label name, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.table.names()
+        let rebuilt = self.rebuilt.get();
+        let table = rebuilt.is_none().then(|| self.table.names());
+        rebuilt.into_iter().flat_map(Rebuilt::names).chain(table.into_iter().flatten())
     }
 
     /// How many values `name` has.
     pub(crate) fn values_count(&self, name: &str) -> usize {
-        self.table.values_count(name)
+        self.rebuilt.get().map_or_else(|| self.table.values_count(name), |rebuilt| rebuilt.values_count(name))
     }
 
     /// Every value of `name`, sorted.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = Result<IndexValue<'_>, BlockError>> {
-        let entries = self.table.entries_from(&self.file, name, "");
-        entries.map(|entry| entry.map(|entry| IndexValue { index: self, entry }))
+        let rebuilt = self.rebuilt.get();
+        let entries = rebuilt.is_none().then(|| self.table.entries_from(&self.file, name, ""));
+        let of_table = move |Entry { value, postings }| IndexValue { text: value, list: List::At(self, postings) };
+        let listed = rebuilt.into_iter().flat_map(move |rebuilt| rebuilt.values(name));
+        listed
+            .map(|(text, refs)| Ok(IndexValue { text, list: List::Rebuilt(refs) }))
+            .chain(entries.into_iter().flatten().map(move |entry| entry.map(of_table)))
     }
 
     /// The references at `offset`, ascending, as the file has them. They are offsets into this file and mean nothing
@@ -114,18 +159,28 @@ impl LabelIndex for Index {
     type Error = BlockError;
 
     fn all(&self) -> Result<RoaringBitmap, BlockError> {
-        self.postings(ALL, ALL)
+        self.rebuilt.get().map_or_else(|| self.postings(ALL, ALL), |rebuilt| Ok(rebuilt.all().clone()))
     }
 
     fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, BlockError> {
+        if let Some(rebuilt) = self.rebuilt.get() {
+            return Ok(rebuilt.get(name, value).cloned().unwrap_or_default());
+        }
         self.pair(name, value)?.map_or_else(|| Ok(RoaringBitmap::new()), |offset| self.bitmap(offset))
     }
 
     fn count(&self, name: &str, value: &str) -> Result<Option<u64>, BlockError> {
+        if let Some(rebuilt) = self.rebuilt.get() {
+            return Ok(rebuilt.get(name, value).map(RoaringBitmap::len));
+        }
         Ok(self.pair(name, value)?.map(|offset| layout::postings_count(&self.file, offset)))
     }
 
     fn narrow(&self, set: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), BlockError> {
+        if self.is_rebuilt() {
+            *set &= self.postings(name, value)?;
+            return Ok(());
+        }
         let Some(offset) = self.pair(name, value)? else {
             set.clear();
             return Ok(());
@@ -149,6 +204,9 @@ impl LabelIndex for Index {
         prefix: &str,
         accept: &mut dyn FnMut(&str) -> Result<bool, Interrupt>,
     ) -> Result<RoaringBitmap, BlockError> {
+        if let Some(rebuilt) = self.rebuilt.get() {
+            return Ok(rebuilt.postings_where(name, accept)?);
+        }
         let mut set = RoaringBitmap::new();
         for entry in self.table.entries_from(&self.file, name, prefix) {
             let entry = entry?;
@@ -165,25 +223,40 @@ impl LabelIndex for Index {
 
 /// A value of a label name.
 pub(crate) struct IndexValue<'a> {
-    index: &'a Index,
-    entry: Entry<'a>,
+    text: &'a str,
+    list: List<'a>,
+}
+
+/// Where a list of references is.
+enum List<'a> {
+    /// At an offset of the file.
+    At(&'a Index, u64),
+    Rebuilt(&'a RoaringBitmap),
 }
 
 impl<'a> IndexValue<'a> {
     /// The value.
     pub(crate) fn text(&self) -> &'a str {
-        self.entry.value
+        self.text
     }
 
     /// The series that have it.
     pub(crate) fn references(&self) -> Result<RoaringBitmap, BlockError> {
-        self.index.bitmap(self.entry.postings)
+        match self.list {
+            List::At(index, offset) => index.bitmap(offset),
+            List::Rebuilt(refs) => Ok(refs.clone()),
+        }
     }
 
     /// Whether a series of `refs` has it. Cost: up to the first one that does.
     pub(crate) fn is_among(&self, refs: &RoaringBitmap) -> Result<bool, BlockError> {
-        let own = self.index.refs(self.entry.postings)?;
-        Ok(own.iter().any(|reference| refs.contains(u32::from_be_bytes(*reference))))
+        match self.list {
+            List::At(index, offset) => {
+                let own = index.refs(offset)?;
+                Ok(own.iter().any(|reference| refs.contains(u32::from_be_bytes(*reference))))
+            }
+            List::Rebuilt(own) => Ok(!own.is_disjoint(refs)),
+        }
     }
 }
 

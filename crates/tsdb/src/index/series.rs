@@ -5,6 +5,7 @@ use model::{Labels, TimeRange, Timestamp};
 use super::Index;
 use super::layout::SERIES_ALIGN;
 use crate::block::BlockError;
+use crate::block::file::BlockFile;
 use crate::chunk::varint::{push_uvarint, push_varint, split_uvarint, split_varint};
 
 /// Where a chunk is and when its samples were taken.
@@ -168,4 +169,12 @@ fn split_entry(bytes: &[u8]) -> Option<(&[u8], u32)> {
     let (len, rest) = split_uvarint(bytes)?;
     let (content, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
     Some((content, u32::from_be_bytes(*rest.first_chunk()?)))
+}
+
+/// Where the series at `reference` ends: nowhere but at its own start if it does not fit the file.
+pub(super) fn entry_end(file: &BlockFile, reference: u32) -> u64 {
+    let offset = u64::from(reference) * SERIES_ALIGN;
+    let tail = file.tail(offset);
+    let len = split_uvarint(tail).map_or(0, |(len, rest)| len.saturating_add((tail.len() - rest.len()) as u64 + 4));
+    offset.saturating_add(len)
 }

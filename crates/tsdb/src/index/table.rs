@@ -11,7 +11,7 @@ const SAMPLING: usize = 16;
 const STRINGS: u8 = 2;
 
 /// The label names of an index, and where in the file each one's values are.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PostingsTable {
     /// Sorted. The empty name comes first: its one value, empty too, has the postings of all series.
     names: Vec<Name>,

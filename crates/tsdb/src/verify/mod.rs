@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use crate::block::{Block, BlockMeta};
 use crate::error::TsdbError;
+use crate::integrity::{Finding, Findings};
 
 /// So many problems are quoted; the others are counted.
 const PROBLEMS_MAX: usize = 1000;
@@ -105,9 +106,13 @@ pub fn verify(dir: &Dir) -> Result<Report, TsdbError> {
     let (mut report, mut metas) = (Report::default(), Vec::new());
     let is_block = |name: &str| Ulid::from_string(name).is_ok();
     for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir && is_block(&entry.name)) {
-        match Block::open(dir, &entry.name, 0) {
+        let findings = Findings::default();
+        match Block::open_telling(dir, &entry.name, 0, findings.clone()) {
             Ok(block) => {
                 report.blocks += 1;
+                for Finding { file, what, .. } in findings.all() {
+                    report.tell(Check::Readable, file, what);
+                }
                 block::verify(&block, &mut report);
                 metas.push(block.meta().clone());
             }

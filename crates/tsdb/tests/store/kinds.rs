@@ -66,9 +66,15 @@ impl From<&SampleValue> for Shown {
 
 /// Everything the store holds.
 pub(crate) fn read_values(db: &Db) -> Values {
+    let (values, warnings) = read_matching(db, &[]);
+    assert_eq!(warnings, [""; 0]);
+    values
+}
+
+/// What the series have that satisfy `matchers`, and what the query is told.
+pub(crate) fn read_matching(db: &Db, matchers: &[Matcher]) -> (Values, Vec<String>) {
     let budget = Budget::unlimited();
-    let selected = db.querier(Scope::All).select(&[], TimeRange::ALL, &budget).unwrap();
-    assert_eq!(selected.warnings, [""; 0]);
+    let selected = db.querier(Scope::All).select(matchers, TimeRange::ALL, &budget).unwrap();
     let (mut all, mut columns) = (Values::new(), Columns::default());
     for idx in 0..selected.series.len() {
         selected.series.read(idx, &mut columns, &budget).unwrap();
@@ -80,7 +86,7 @@ pub(crate) fn read_values(db: &Db) -> Values {
             all.insert(selected.series.labels(idx).clone(), samples);
         }
     }
-    all
+    (all, [selected.warnings, budget.warnings()].concat())
 }
 
 pub(crate) fn append_values(db: &Db, now: i64, samples: &[(u32, i64, SampleValue)]) -> AppendReport {
@@ -117,7 +123,7 @@ fn stale() -> Arc<Histogram> {
 }
 
 /// One of each kind.
-fn of_each_kind(n: u32) -> Vec<SampleValue> {
+pub(crate) fn of_each_kind(n: u32) -> Vec<SampleValue> {
     let whole = || Arc::new(histogram(n, &[(0, 2), (3, 1)]));
     let gauge = Histogram { reset_hint: ResetHint::Gauge, ..histogram(n, &[(1, 2)]) };
     let mut fractions = histogram(n, &[(-2, 3)]);
@@ -227,7 +233,7 @@ fn the_same_again_is_a_duplicate_and_anything_else_a_conflict() {
     }
 }
 
-fn exemplar(t: i64, trace: u32) -> Exemplar {
+pub(crate) fn exemplar(t: i64, trace: u32) -> Exemplar {
     Exemplar { labels: Labels::from_pairs([("trace_id", trace.to_string().as_str())]), t, v: f64::from(trace) }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod delete;
 mod extremes;
+mod flips;
 mod histograms;
 mod holds;
 mod kinds;
