@@ -18,8 +18,8 @@ pub(super) struct Scrub {
     at: (Ulid, u32),
     /// When it last read.
     last: Option<Timestamp>,
-    /// Bytes that are due.
-    due: u64,
+    /// Bytes that are due; less than none when the last series was larger.
+    due: i64,
 }
 
 impl Scrub {
@@ -37,8 +37,8 @@ impl Db {
         let elapsed = now.saturating_sub(scrub.last.unwrap_or(now)).max(0).cast_unsigned().min(ROUND_MS);
         scrub.last = Some(now);
         let part = u128::from(all) * u128::from(elapsed) / u128::from(ROUND_MS);
-        scrub.due = scrub.due.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)).min(all);
-        let mut left = scrub.due.min(SCRUB_BYTES_MAX);
+        scrub.due = scrub.due.saturating_add_unsigned(u64::try_from(part).unwrap_or(u64::MAX));
+        let mut left = scrub.due.max(0).unsigned_abs().min(all).min(SCRUB_BYTES_MAX);
         // Each block once at most: they may be smaller than their sizes say.
         for _ in 0..blocks.len() {
             if left == 0 {
@@ -55,7 +55,7 @@ impl Db {
                 None => (read.max(1), (Ulid(own.0.wrapping_add(1)), 0)),
             };
             scrub.at = at;
-            scrub.due = scrub.due.saturating_sub(read);
+            scrub.due = scrub.due.saturating_sub_unsigned(read);
             left = left.saturating_sub(read);
         }
     }

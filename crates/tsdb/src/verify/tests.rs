@@ -114,8 +114,9 @@ fn every_broken_rule_is_found() {
                 // The list of all series names one less, under right checksums.
                 edit(block, "index", |bytes| {
                     let toc = bytes.len() - 52;
-                    let at = |bytes: &[u8], at: usize| u64::from_be_bytes(*bytes[at..].first_chunk().unwrap());
-                    let list = at(bytes, toc + 32).next_multiple_of(4) as usize + 4 + 4 + 3 * 4 + 4;
+                    let postings = u64::from_be_bytes(*bytes[toc + 32..].first_chunk().unwrap());
+                    let all = usize::try_from(postings).unwrap().next_multiple_of(4);
+                    let list = all + 4 + 4 + 3 * 4 + 4;
                     let first = u32::from_be_bytes(*bytes[list + 8..].first_chunk().unwrap());
                     bytes[list + 8..list + 12].copy_from_slice(&(first - 1).to_be_bytes());
                     let len = u32::from_be_bytes(*bytes[list..].first_chunk().unwrap()) as usize;

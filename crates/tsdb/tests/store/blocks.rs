@@ -291,3 +291,32 @@ fn damaged_postings_cost_nothing() {
     }
     assert!(0 < told);
 }
+
+#[test]
+fn the_scrub_reads_every_chunk_within_a_week_of_running() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    fill(&db, 24);
+    let blocks: Vec<_> = db.block_list().iter().map(|(meta, _)| meta.ulid.to_string()).collect();
+    drop(db);
+    assert!(blocks.len() > 2);
+    for block in &blocks {
+        let chunks = tmp.path().join(block).join("chunks/000001");
+        flip(&chunks, |len| len - 6);
+    }
+    let (start, week) = (START + 24 * HOUR_MS, 7 * 24 * HOUR_MS);
+    let db = open(tmp.path());
+    db.maintain(start).unwrap();
+    assert_eq!(db.integrity(), []);
+    for tick in 1..=7 * 24 {
+        db.maintain(start + tick * HOUR_MS).unwrap();
+        if tick == 12 {
+            assert!(db.integrity().len() < blocks.len(), "not all at once");
+        }
+    }
+    db.maintain(start + week).unwrap();
+    let found: std::collections::BTreeSet<String> =
+        db.integrity().iter().map(|finding| finding.file.split('/').next().unwrap().to_owned()).collect();
+    assert!(blocks.iter().all(|block| found.contains(block)), "{found:?} of {blocks:?}");
+    assert!(db.integrity().iter().all(|finding| finding.quarantined.is_some()), "{:?}", db.integrity());
+}

@@ -102,7 +102,7 @@ impl Store {
         for step in 0..HOURS * 4 {
             let (t, n) = (START + step * 15 * MINUTE_MS, u32::try_from(step).unwrap());
             let mut samples: Vec<_> = (0..).zip(of_each_kind(n)).map(|(series, value)| (series, t, value)).collect();
-            samples.push((10, t, of_each_kind(n).swap_remove(step as usize % 10)));
+            samples.push((10, t, of_each_kind(n).swap_remove(usize::try_from(step).unwrap() % 10)));
             samples.push((11, t - 20 * MINUTE_MS, SampleValue::Float(0.25)));
             store.append(&db, &samples);
             if step % 7 == 0 {
