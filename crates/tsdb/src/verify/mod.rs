@@ -1,4 +1,4 @@
-//! Reads every byte of a store's blocks and checks it against the rules of the format, those of Thanos included.
+//! Reads every byte of a store's blocks and log and checks it against the rules of the format, those of Thanos included.
 
 mod block;
 
@@ -10,6 +10,7 @@ use ulid::Ulid;
 use crate::block::{Block, BlockMeta};
 use crate::error::TsdbError;
 use crate::integrity::{Finding, Findings};
+use crate::wal;
 
 /// So many problems are quoted; the others are counted.
 const PROBLEMS_MAX: usize = 1000;
@@ -85,6 +86,8 @@ pub struct Report {
     pub chunks: u64,
     /// Samples in them.
     pub samples: u64,
+    /// Records of the log, its checkpoint included.
+    pub records: u64,
     /// The first problems, block by block.
     pub problems: Vec<Problem>,
     /// Problems beyond those.
@@ -101,7 +104,7 @@ impl Report {
     }
 }
 
-/// Verifies all blocks in the data directory `dir`. Nothing is changed. Cost: reads and decodes everything once.
+/// Verifies all blocks and the log in the data directory `dir`. Nothing is changed. Cost: reads and decodes everything once.
 pub fn verify(dir: &Dir) -> Result<Report, TsdbError> {
     let (mut report, mut metas) = (Report::default(), Vec::new());
     let is_block = |name: &str| Ulid::from_string(name).is_ok();
@@ -120,6 +123,7 @@ pub fn verify(dir: &Dir) -> Result<Report, TsdbError> {
         }
     }
     between(&mut metas, &mut report);
+    report.records = wal::verify(dir, &mut |file, what| report.tell(Check::Readable, file, what))?;
     Ok(report)
 }
 

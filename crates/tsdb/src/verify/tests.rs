@@ -136,3 +136,24 @@ fn every_broken_rule_is_found() {
         assert!(checks(&report).contains(&check), "case {i}, {}: {:?}", check.name(), report.problems);
     }
 }
+
+#[test]
+fn the_log_and_its_checkpoint_are_read() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let mut records = wal::Records::default();
+    let sample = |t: i64| wal::SampleRecord { series: wal::SeriesRef(1), sample: model::Sample { t, v: 0.5 } };
+    records.samples((0..5).map(sample));
+    let (log, bytes) = (dir.sub("wal").unwrap(), wal::segment_of(&records));
+    let checkpoint = log.sub("checkpoint.00000003").unwrap();
+    for (place, name) in [(&checkpoint, "00000000"), (&log, "00000004"), (&log, "00000005")] {
+        place.replace(name, &bytes).unwrap();
+    }
+    assert_eq!(verify(&dir).unwrap(), Report { records: 3, ..Report::default() });
+    edit(&checkpoint, "00000000", |bytes| bytes[9] ^= 1);
+    edit(&log, "00000004", |bytes| bytes[9] ^= 1);
+    let report = verify(&dir).unwrap();
+    let files: Vec<&str> = report.problems.iter().map(|problem| &*problem.file).collect();
+    assert_eq!((report.records, checks(&report)), (1, vec![Check::Readable]));
+    assert_eq!(files, ["wal/checkpoint.00000003/00000000", "wal/00000004"]);
+}

@@ -10,6 +10,7 @@ mod log;
 mod names;
 mod record;
 mod replay;
+mod verify;
 
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use log::{Describe, Log};
@@ -19,6 +20,7 @@ pub(crate) use record::{
 };
 pub use replay::ReplayProgress;
 pub(crate) use replay::{Replayed, read_late, remove_late, replay};
+pub(crate) use verify::verify;
 
 /// The bytes of a segment that has these records.
 #[cfg(test)]
