@@ -12,9 +12,10 @@
 
 mod acks;
 mod agents;
-mod blocks;
+mod exchange;
 mod faults;
 mod http;
+mod kinds;
 mod peers;
 mod promenade;
 mod tsdb;

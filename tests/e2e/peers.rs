@@ -89,6 +89,13 @@ pub(crate) fn run(program: &Path, args: &[&str]) -> String {
     out.into_owned()
 }
 
+/// The names of the blocks in a data directory; none if there is no such directory.
+pub(crate) fn blocks(data: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(data) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.len() == 26 && name.bytes().all(|b| b.is_ascii_alphanumeric())).collect()
+}
+
 /// Asks again and again until `ready` has an answer; fails after `limit`.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {

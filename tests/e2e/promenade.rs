@@ -73,7 +73,13 @@ impl Promenade {
     /// A new project and a token of it that reads and writes.
     pub(crate) fn project(&self, id: &str) -> String {
         run(Path::new(BINARY), &["projects", "create", id, "--id", id, "--data-dir", self.data.to_str().unwrap()]);
-        token(&self.data, &["--project", id])
+        let token = token(&self.data, &["--project", id]);
+        // The server looks for unknown tokens now and then, and lets nobody in meanwhile.
+        let http = Http::new(&self.url, Some(&token));
+        wait_for("the token is known", Duration::from_secs(5), || {
+            http.get("/api/v1/labels", &[]).filter(|(status, _)| *status == 200)
+        });
+        token
     }
 
     /// A client with the operator's token.

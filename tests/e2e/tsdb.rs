@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::peers::{self, run};
+use crate::peers::{self, blocks, run};
 use crate::promenade::{BINARY, Promenade};
 
 /// 2026-01-01.
@@ -20,15 +20,18 @@ fn tsdb(args: &[&str]) -> (bool, String, String) {
 
 /// The same, and it must succeed.
 #[track_caller]
-fn tsdb_ok(args: &[&str]) -> String {
+pub(crate) fn tsdb_ok(args: &[&str]) -> String {
     let (ok, out, err) = tsdb(args);
     assert!(ok, "{args:?}: {out}{err}");
     out
 }
 
-/// The lines of a dump in promtool's form: for each series its samples as time and bits of the value.
-pub(crate) fn dumped(text: &str) -> BTreeMap<String, BTreeMap<i64, String>> {
-    let mut all: BTreeMap<String, BTreeMap<i64, String>> = BTreeMap::new();
+/// For each series, as promtool writes its labels, its samples as text.
+pub(crate) type Dumped = BTreeMap<String, BTreeMap<i64, String>>;
+
+/// Reads a dump in promtool's form.
+pub(crate) fn dumped(text: &str) -> Dumped {
+    let mut all = Dumped::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let (rest, t) = line.rsplit_once(' ').unwrap();
         let (labels, value) = rest.split_once("} ").unwrap();
@@ -40,12 +43,11 @@ pub(crate) fn dumped(text: &str) -> BTreeMap<String, BTreeMap<i64, String>> {
     all
 }
 
-/// The samples of both are equal; the first difference is shown.
+/// The samples of both are equal, or the first difference is shown. Returns how many there are.
 #[track_caller]
-pub(crate) fn assert_same_dump(ours: &str, theirs: &str) -> usize {
-    let (ours, theirs) = (dumped(ours), dumped(theirs));
+pub(crate) fn assert_same_samples(ours: &Dumped, theirs: &Dumped) -> usize {
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
-    for (labels, theirs) in &theirs {
+    for (labels, theirs) in theirs {
         let ours = &ours[labels];
         let differ = theirs.iter().find(|(t, v)| ours.get(t) != Some(v));
         let of_ours = differ.and_then(|(t, _)| ours.get(t));
@@ -87,13 +89,6 @@ fn text() -> String {
     text
 }
 
-/// Names of blocks in a data directory.
-fn blocks(data: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(data) else { return Vec::new() };
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.len() == 26 && name.bytes().all(|b| b.is_ascii_alphanumeric())).collect()
-}
-
 #[test]
 fn text_is_imported_as_promtool_does_and_exported_again() {
     let tmp = tempfile::tempdir().unwrap();
@@ -126,7 +121,8 @@ fn text_is_imported_as_promtool_does_and_exported_again() {
     let theirs = run(&promtool, &["tsdb", "dump", &path("theirs")]);
     let second = path("second");
     for ours in [run(&promtool, &["tsdb", "dump", &second]), tsdb_ok(&["dump", &second])] {
-        assert_eq!(assert_same_dump(&ours.replace(", project_id=\"acme\"", ""), &theirs), 24_400);
+        let ours = dumped(&ours.replace(", project_id=\"acme\"", ""));
+        assert_eq!(assert_same_samples(&ours, &dumped(&theirs)), 24_400);
     }
 }
 

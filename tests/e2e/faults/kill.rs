@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Stand, blocks};
+use super::Stand;
 use crate::http::Http;
+use crate::peers::blocks;
 
 /// How many times the server is killed; 200 is the long run.
 fn kills() -> u64 {
@@ -61,7 +62,7 @@ fn kill_9_loses_nothing_acknowledged() {
         "{kills} kills in {:.0?}: {} samples acknowledged, 0 lost; {} blocks; slowest start {slowest:.0?}",
         started.elapsed(),
         figures.samples,
-        blocks(stand.promenade.data()),
+        blocks(stand.promenade.data()).len(),
     );
 }
 

@@ -4,7 +4,6 @@ mod full_disk;
 mod kill;
 mod sync_error;
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,8 +27,6 @@ impl Stand {
         let promenade = Promenade::start(dir);
         let token = promenade.project("inference");
         let http = Http::new(&promenade.url, Some(&token));
-        // The token is new to the server: four senders that come with it at once would not all be let in.
-        http.data("/api/v1/query", &[("query", "1")]);
         let acks = AckLog::start(&promenade.url, &token, LOAD);
         Stand { promenade, acks, http }
     }
@@ -47,10 +44,4 @@ impl Stand {
             (before + more <= self.acks.figures().samples).then_some(())
         });
     }
-}
-
-/// Blocks in a data directory.
-fn blocks(data: &Path) -> usize {
-    let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.len() == 26 && name.bytes().all(|b| b.is_ascii_alphanumeric())).count()
 }

@@ -1,0 +1,209 @@
+//! Data directories change hands: Prometheus and promtool read ours, and we read one of theirs, with every kind of
+//! sample in blocks and log, late ones, deleted ones and exemplars.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::http::Http;
+use crate::kinds::{SAMPLES, STEP_MS, Sent, send};
+use crate::peers::{self, Running, free_port, run, wait_for};
+use crate::promenade::Promenade;
+use crate::tsdb::{assert_same_samples, dumped, tsdb_ok};
+
+/// What both are asked; the first three bring every sample.
+const QUERIES: &[&str] = &[
+    "{__name__=~\"k_.+\",instance=\"late\"}",
+    "{__name__=~\"k_.+\",instance=\"steady\"}",
+    "k_stale",
+    "rate(k_counter[5m])",
+    "max_over_time(k_gauge[30m])",
+    "rate(k_histogram[10m])",
+    "histogram_quantile(0.9, rate(k_histogram[10m]))",
+    "increase(k_float_histogram[1h])",
+    "histogram_avg(k_gauge_histogram)",
+    "sum by (job) (rate(k_custom_histogram[10m]))",
+    "histogram_fraction(0, 1, k_custom_float_histogram)",
+    "rate(k_widening_histogram[15m])",
+    "count_over_time(k_mixed[1h])",
+    "count({__name__=~\"k_.+\"})",
+];
+
+/// A Prometheus on a directory of its own.
+struct Prometheus {
+    running: Running,
+    http: Http,
+}
+
+impl Prometheus {
+    fn start(binary: &Path, dir: &Path, data: &Path) -> Prometheus {
+        let config = dir.join("prometheus.yml");
+        std::fs::write(&config, "storage:\n  tsdb:\n    out_of_order_time_window: 24h\n").unwrap();
+        let port = free_port();
+        let running = Running::start(
+            binary,
+            &[
+                &format!("--config.file={}", config.to_str().unwrap()),
+                &format!("--storage.tsdb.path={}", data.to_str().unwrap()),
+                &format!("--web.listen-address=127.0.0.1:{port}"),
+                "--web.enable-remote-write-receiver",
+                "--web.enable-admin-api",
+                "--enable-feature=native-histograms,exemplar-storage",
+            ],
+            &dir.join("prometheus.log"),
+        );
+        let http = Http::new(&format!("http://127.0.0.1:{port}"), None);
+        wait_for("Prometheus is ready", Duration::from_secs(60), || {
+            http.get("/-/ready", &[]).filter(|(status, _)| *status == 200)
+        });
+        Prometheus { running, http }
+    }
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// The first sample's time: the last one is a minute ago.
+fn first_ms() -> i64 {
+    now_ms().div_euclid(STEP_MS) * STEP_MS - SAMPLES * STEP_MS
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
+}
+
+/// The answers to all queries, series sorted by labels.
+fn answers(http: &Http, first: i64) -> Vec<Value> {
+    let (start, end) = ((first / 1000).to_string(), ((first + SAMPLES * STEP_MS) / 1000).to_string());
+    let params = |query| [("query", query), ("start", start.as_str()), ("end", end.as_str()), ("step", "60")];
+    let mut all: Vec<Value> = QUERIES.iter().map(|query| http.data("/api/v1/query_range", &params(query))).collect();
+    all.push(http.data("/api/v1/query_exemplars", &params("k_counter")));
+    for data in &mut all {
+        let list = if data["result"].is_array() { &mut data["result"] } else { data };
+        list.as_array_mut().unwrap().sort_by_key(|s| s["metric"].to_string() + &s["seriesLabels"].to_string());
+    }
+    all
+}
+
+#[track_caller]
+fn assert_same_answers(ours: &[Value], theirs: &[Value]) {
+    for (query, (ours, theirs)) in QUERIES.iter().chain(&["exemplars"]).zip(ours.iter().zip(theirs)) {
+        let list = |data: &Value| data["result"].as_array().or(data.as_array()).unwrap().clone();
+        let (ours, theirs) = (list(ours), list(theirs));
+        assert!(!theirs.is_empty(), "{query}");
+        assert_eq!(ours.len(), theirs.len(), "{query}: series");
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            for key in ["metric", "seriesLabels", "values", "histograms", "exemplars"] {
+                let (none, ours, theirs) = (Vec::new(), &ours[key], &theirs[key]);
+                let (list, their_list) = (ours.as_array().unwrap_or(&none), theirs.as_array().unwrap_or(&none));
+                let differ = list.iter().zip(their_list).find(|(a, b)| a != b);
+                assert_eq!((differ, list.len()), (None, their_list.len()), "{query} {key}: ours and theirs");
+                assert!(ours.is_array() || ours == theirs, "{query} {key}: {ours}, theirs {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn prometheus_and_promtool_read_our_directory() {
+    let Some([prometheus, promtool]) = peers::all(["prometheus", "promtool"]) else { return };
+    let tmp = tempfile::tempdir().unwrap();
+    let mut promenade = Promenade::start(tmp.path());
+    let token = promenade.project("inference");
+    let writer = Http::new(&promenade.url, Some(&token));
+    let (first, mut sent) = (first_ms(), Sent::default());
+    let own = ", project_id=\"inference\"";
+    send(&writer, first, 0..SAMPLES / 2, own, &mut sent);
+    flush(&promenade);
+    send(&writer, first, SAMPLES / 2..SAMPLES - 60, own, &mut sent);
+    flush(&promenade);
+    // In blocks, across blocks and the log, and one series whole.
+    send(&writer, first, SAMPLES - 60..SAMPLES, own, &mut sent);
+    for (name, from, to) in [("k_histogram", 100, 200), ("k_gauge", 300, SAMPLES - 30), ("k_mixed", 0, SAMPLES)] {
+        delete(&promenade.http(), &mut sent, name, first + from * STEP_MS, first + to * STEP_MS);
+    }
+    let answered = answers(&promenade.http(), first);
+    assert!(promenade.end("TERM"), "{}", promenade.log());
+
+    let data = promenade.data().to_str().unwrap().to_owned();
+    let copied = tmp.path().join("copy");
+    copy(promenade.data(), &copied);
+    for blocks in [peers::blocks(promenade.data())] {
+        assert!(2 <= blocks.len(), "{blocks:?}");
+        let listed = run(&promtool, &["tsdb", "list", &data]);
+        assert_eq!(listed.lines().count(), 1 + blocks.len(), "{listed}");
+        for block in &blocks {
+            run(&promtool, &["tsdb", "analyze", &data, block]);
+        }
+    }
+    let theirs = run(&promtool, &["tsdb", "dump", &data]);
+    assert_same_samples(&dumped(&theirs), &sent.0);
+    assert_same_samples(&dumped(&tsdb_ok(&["dump", &data])), &sent.0);
+
+    let prometheus = Prometheus::start(&prometheus, tmp.path(), &copied);
+    assert_same_answers(&answered, &answers(&prometheus.http, first));
+    promenade.run();
+    assert_same_answers(&answers(&promenade.http(), first), &answered);
+}
+
+fn flush(promenade: &Promenade) {
+    let flushed = promenade.http().post("/api/v1/admin/tsdb/flush", &[], Vec::new());
+    assert_eq!(flushed.map(|(status, _)| status), Some(204));
+}
+
+/// Deletes the samples of a family between two times.
+fn delete(http: &Http, sent: &mut Sent, name: &str, from: i64, to: i64) {
+    let seconds = |ms: i64| format!("{}", ms / 1000);
+    let path = format!("/api/v1/admin/tsdb/delete_series?match[]={name}&start={}&end={}", seconds(from), seconds(to));
+    let deleted = http.post(&path, &[], Vec::new());
+    assert_eq!(deleted, Some((204, String::new())), "{name}");
+    sent.delete(name, from, to);
+}
+
+/// A directory that Prometheus wrote, ended by `signal`; with what was sent to it and what it answered.
+fn written_by_prometheus(binary: &Path, dir: &Path, signal: &str) -> (PathBuf, i64, Sent, Vec<Value>) {
+    let data = dir.join("theirs");
+    let mut prometheus = Prometheus::start(binary, dir, &data);
+    let (first, mut sent) = (first_ms(), Sent::default());
+    send(&prometheus.http, first, 0..SAMPLES, "", &mut sent);
+    wait_for("Prometheus wrote blocks", Duration::from_secs(100), || (3 <= peers::blocks(&data).len()).then_some(()));
+    for (name, from, to) in [("k_histogram", 100, 200), ("k_gauge", 300, SAMPLES - 30), ("k_mixed", 0, SAMPLES)] {
+        delete(&prometheus.http, &mut sent, name, first + from * STEP_MS, first + to * STEP_MS);
+    }
+    let answered = answers(&prometheus.http, first);
+    prometheus.running.end(signal);
+    (data, first, sent, answered)
+}
+
+#[test]
+fn we_read_a_directory_of_prometheus() {
+    let Some([prometheus]) = peers::all(["prometheus"]) else { return };
+    for signal in ["TERM", "KILL"] {
+        let tmp = tempfile::tempdir().unwrap();
+        let (data, first, sent, answered) = written_by_prometheus(&prometheus, tmp.path(), signal);
+        for part in ["wal", "wbl", "chunks_head"] {
+            assert!(data.join(part).is_dir(), "{part}");
+        }
+        // Into a store of ours, block by block and log.
+        let ours = tmp.path().join("ours");
+        tsdb_ok(&["import", ours.to_str().unwrap(), "--prometheus", data.to_str().unwrap(), "--project", "p"]);
+        let imported = tsdb_ok(&["dump", ours.to_str().unwrap()]).replace(", project_id=\"p\"", "");
+        assert_same_samples(&dumped(&imported), &sent.0);
+
+        // As it is.
+        std::fs::rename(&data, tmp.path().join("promenade")).unwrap();
+        let mut promenade = Promenade::start(tmp.path());
+        assert_same_answers(&answers(&promenade.http(), first), &answered);
+        promenade.end("KILL");
+        promenade.run();
+        assert_same_answers(&answers(&promenade.http(), first), &answered);
+        flush(&promenade);
+        assert_same_answers(&answers(&promenade.http(), first), &answered);
+        promenade.end("TERM");
+        let dump = tsdb_ok(&["dump", promenade.data().to_str().unwrap()]);
+        assert_same_samples(&dumped(&dump), &sent.0);
+    }
+}
