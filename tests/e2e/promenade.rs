@@ -27,7 +27,7 @@ impl Promenade {
     pub(crate) fn start(dir: &Path) -> Promenade {
         let listen = format!("127.0.0.1:{}", free_port());
         let data = dir.join("promenade");
-        let operator = token(&data, &["--operator", "--scope", "read,write,admin"]);
+        let operator = token(&data, &["--operator", "--scope", "read,write,delete,admin"]);
         let (log, url) = (dir.join("promenade.log"), format!("http://{listen}"));
         let mut server = Promenade { running: None, data, log, listen, url, operator };
         server.run();

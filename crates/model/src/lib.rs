@@ -19,6 +19,7 @@ pub use budget::{Budget, Interrupt, Pool, Stop};
 pub use exemplar::Exemplar;
 pub use histogram::{
     Bucket, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, Keep, Merged, ResetHint, Span,
+    exponential_bound,
 };
 pub use labels::{Labels, LabelsBuilder, LabelsIter, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};

@@ -1,6 +1,7 @@
 //! Native histograms in float form: the shape that storage hands over and PromQL computes with.
 
 mod arithmetic;
+mod bounds;
 mod buckets;
 mod reset;
 mod side;
@@ -8,6 +9,7 @@ mod total;
 mod trim;
 
 pub use arithmetic::{HistogramError, Merged};
+pub use bounds::exponential_bound;
 pub use buckets::Bucket;
 pub use total::HistogramTotal;
 pub use trim::Keep;

@@ -1,6 +1,6 @@
 //! One side of a histogram as indexed buckets: the form in which layouts are compared, merged and changed.
 
-use super::{CUSTOM_BUCKETS_SCHEMA, Span};
+use super::{CUSTOM_BUCKETS_SCHEMA, Span, bounds};
 use crate::kahan;
 
 /// A bucket by its absolute index, its count and what rounding took from it.
@@ -96,11 +96,9 @@ pub(super) fn merge(side: &mut Side, other: &[Indexed], sign: f64, compensated: 
     *side = out;
 }
 
-/// The upper bound of a bucket in an exponential schema; the lower one is that of the index before.
+/// The upper bound of a bucket in an exponential schema, by its index as buckets have it.
 pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
-    let exponent = f64::from(index) * f64::from(-schema).exp2();
-    // The bucket of the largest numbers ends at the largest one.
-    if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }
+    bounds::exponential_bound(index.into(), schema)
 }
 
 /// The upper bound of a positive bucket in any schema.

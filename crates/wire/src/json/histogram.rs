@@ -1,6 +1,6 @@
 //! A native histogram as JSON: its buckets from the lowest to the highest, each with its bounds.
 
-use model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span};
+use model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span, exponential_bound};
 
 use super::push_number;
 
@@ -75,14 +75,6 @@ fn indexed(spans: &[Span], buckets: &[f64]) -> impl Iterator<Item = (i64, f64)> 
         start..next
     });
     indexes.zip(buckets.iter().copied())
-}
-
-/// The upper bound of bucket `idx`: two to the power of `idx` divided by two to the power of `schema`.
-///
-/// The last bucket of ordinary numbers ends at the largest of them, for infinity has a bucket of its own.
-fn exponential_bound(idx: i64, schema: i32) -> f64 {
-    let exponent = idx as f64 * f64::from(-schema).exp2();
-    if exponent == 1024.0 { f64::MAX } else { exponent.floor().exp2() * (exponent - exponent.floor()).exp2() }
 }
 
 #[cfg(test)]
