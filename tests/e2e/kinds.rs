@@ -16,6 +16,9 @@ pub(crate) const SAMPLES: i64 = 900;
 const PER_REQUEST: i64 = 60;
 
 /// A family of series by its name, and its sample at each step.
+///
+/// Counters do not come back to zero: how `rate` guesses what was before the first of a few small counts has changed
+/// between versions of Prometheus.
 type Kind = (&'static str, fn(i64) -> SampleValue);
 
 const KINDS: &[Kind] = &[
@@ -29,15 +32,15 @@ const KINDS: &[Kind] = &[
         })
     }),
     ("k_stale", |k| SampleValue::Float(if k % 40 == 39 { STALE_NAN } else { k as f64 })),
-    ("k_histogram", |k| whole(exponential(k % 200))),
-    ("k_widening_histogram", |k| whole(widening(k))),
+    ("k_histogram", |k| whole(exponential(30 + k % 200))),
+    ("k_widening_histogram", |k| whole(widening(30 + k))),
     ("k_stale_histogram", |k| whole(if k % 40 == 39 { stale() } else { exponential(k) })),
-    ("k_float_histogram", |k| fractional(scaled(exponential(k % 200)))),
+    ("k_float_histogram", |k| fractional(scaled(exponential(30 + k % 200)))),
     ("k_stale_float_histogram", |k| fractional(if k % 40 == 39 { stale() } else { scaled(exponential(k)) })),
     ("k_gauge_histogram", |k| whole(gauge(exponential(100 - (k % 100))))),
     ("k_gauge_float_histogram", |k| fractional(gauge(scaled(exponential(100 - (k % 100)))))),
-    ("k_custom_histogram", |k| whole(custom(k % 250, k / 400))),
-    ("k_custom_float_histogram", |k| fractional(scaled(custom(k % 250, 0)))),
+    ("k_custom_histogram", |k| whole(custom(30 + k % 250, k / 400))),
+    ("k_custom_float_histogram", |k| fractional(scaled(custom(30 + k % 250, 0)))),
     ("k_mixed", |k| match k / 30 % 3 {
         0 => SampleValue::Float(k as f64),
         1 => whole(exponential(k)),
@@ -132,8 +135,8 @@ impl Sent {
 
 /// Sends steps `from..to` of every series by remote write 1.0, and notes them under the label `own` beside theirs.
 ///
-/// Every tenth sample of the instances `late` comes one request after its neighbours.
-pub(crate) fn send(http: &Http, first: i64, steps: std::ops::Range<i64>, own: &str, sent: &mut Sent) {
+/// With `some_late` every tenth sample of the instances `late` comes one request after its neighbours.
+pub(crate) fn send(http: &Http, first: i64, steps: std::ops::Range<i64>, some_late: bool, own: &str, sent: &mut Sent) {
     for start in steps.clone().step_by(PER_REQUEST as usize) {
         let now = start..(start + PER_REQUEST).min(steps.end);
         let before = (start - PER_REQUEST).max(steps.start)..start;
@@ -141,7 +144,7 @@ pub(crate) fn send(http: &Http, first: i64, steps: std::ops::Range<i64>, own: &s
             let mut encoder = WriteRequestEncoder::new();
             for (name, value) in KINDS {
                 for instance in ["late", "steady"] {
-                    let is_late = |k: &i64| instance == "late" && k % 10 == 3;
+                    let is_late = |k: &i64| some_late && instance == "late" && k % 10 == 3;
                     let last = now.end == steps.end;
                     let ks: Vec<i64> = match late {
                         false => now.clone().filter(|k| !is_late(k)).collect(),

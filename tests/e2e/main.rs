@@ -14,6 +14,7 @@ mod acks;
 mod agents;
 mod exchange;
 mod faults;
+mod golden;
 mod http;
 mod kinds;
 mod peers;

@@ -108,6 +108,19 @@ fn text_is_imported_as_promtool_does_and_exported_again() {
         assert_eq!(tsdb_ok(&["export", data]), exported);
     }
 
+    let report = tsdb_ok(&["verify", &path("second")]);
+    assert!(report.starts_with("24 blocks with ") && report.ends_with(" and 24400 samples read\n"), "{report}");
+    let chunks = tmp.path().join("second").join(&blocks(&tmp.path().join("second"))[0]).join("chunks/000001");
+    let mut bytes = fs::read(&chunks).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path("damaged"), bytes).unwrap();
+    fs::rename(&chunks, path("whole")).unwrap();
+    fs::rename(path("damaged"), &chunks).unwrap();
+    let (ok, out, err) = tsdb(&["verify", &path("second")]);
+    assert!(!ok && out.contains("problem: ") && err.contains("problem"), "{out}{err}");
+    fs::rename(path("whole"), &chunks).unwrap();
+
     let few = tsdb_ok(&["dump", &data, "--match", "h_count", "--from", "2026-01-01T00:10:00Z", "--to", "1767226260"]);
     assert_eq!(
         few,
@@ -163,7 +176,7 @@ fn a_directory_in_use_is_left_alone() {
     let file = tmp.path().join("in.om");
     fs::write(&file, "a 1 1\n# EOF\n").unwrap();
     let (data, file) = (promenade.data().to_str().unwrap(), file.to_str().unwrap());
-    for args in [&["import", data, file][..], &["dump", data], &["export", data]] {
+    for args in [&["import", data, file][..], &["dump", data], &["export", data], &["verify", data]] {
         let (ok, _, err) = tsdb(args);
         assert!(!ok && err.contains("is in use: stop the server"), "{args:?}: {err}");
     }

@@ -1,5 +1,6 @@
 //! The store as a whole: opens, appends, queries, and keeps itself in shape when told the time.
 
+mod adoption;
 mod blocks;
 mod delete;
 mod maintain;
@@ -17,7 +18,7 @@ use model::{Scope, TimeRange};
 use parking_lot::{Mutex, MutexGuard};
 use ulid::Ulid;
 
-use crate::block::{Block, BlockMeta};
+use crate::block::{Block, BlockMeta, WalCover};
 use crate::error::TsdbError;
 use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, WalCovers};
 use crate::integrity::{Finding, Findings};
@@ -27,6 +28,7 @@ use crate::stats::Stats;
 use crate::wal::{self, ReplayProgress, WAL_DIR};
 use scrub::Scrub;
 
+pub(crate) use adoption::in_order_end;
 pub use delete::Deleted;
 
 /// A time-series store in one directory.
@@ -65,12 +67,23 @@ impl Db {
 
     /// The same, and `progress` tells another thread how far the replay of the log is.
     pub fn open_with(dir: Dir, options: Options, progress: &ReplayProgress) -> Result<Db, TsdbError> {
+        Db::open_covered(dir, options, progress, None)
+    }
+
+    /// The same with a log of which `elsewhere` is in blocks that are not here.
+    pub(crate) fn open_covered(
+        dir: Dir,
+        options: Options,
+        progress: &ReplayProgress,
+        elsewhere: Option<WalCover>,
+    ) -> Result<Db, TsdbError> {
         let lock = dir.lock("lock")?;
         snapshot::remove_remains(&dir)?;
         let findings = Findings::default();
         let blocks::Found { blocks, unreadable, all_opened, some_unread } =
             blocks::open_blocks(&dir, &options, &findings)?;
-        let covers = WalCovers::new(&blocks, all_opened, wal::store_of(&dir)?);
+        let elsewhere = elsewhere.or(adoption::elsewhere(&dir, &blocks)?);
+        let covers = WalCovers::new(&blocks, all_opened, wal::store_of(&dir)?).and(elsewhere);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
         let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;

@@ -5,6 +5,7 @@ mod export;
 mod import;
 mod lines;
 mod progress;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ Nothing becomes part of the data before all of it is read: after a failure or Ct
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TsdbCommand {
-    /// Check every file, and say what is damaged
+    /// Read every block, and say what is wrong; ends with 1 if something is
     Verify(VerifyArgs),
     /// Print samples, one a line: labels, value, milliseconds since 1970
     Dump(DumpArgs),
@@ -127,7 +128,7 @@ impl Selection {
 /// Does what the command line says.
 pub(crate) fn run(command: TsdbCommand) -> anyhow::Result<()> {
     match command {
-        TsdbCommand::Verify(_) => Ok(()),
+        TsdbCommand::Verify(args) => verify::run(&args.dir),
         TsdbCommand::Dump(args) => dump::run(&args.selection),
         TsdbCommand::Export(args) => export::run(&args),
         TsdbCommand::Import(args) => import::run(args),

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use disk::{Dir, DiskError, Lock};
-use model::{BlockRange, Labels, TimeRange, Timestamp};
+use model::{Labels, TimeRange, Timestamp};
 use ulid::Ulid;
 
 use super::runs::join;
 use super::{Import, all_series, read};
-use crate::block::new_ulid;
 use crate::block::{
-    Block, BlockError, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, covers, deletes, touches, write_block,
+    Block, BlockError, BlockMeta, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, WalCover, covers, deletes, new_ulid,
+    touches, write_block,
 };
 use crate::chunk::{self, EncodedChunk};
-use crate::db::Db;
+use crate::db::{Db, in_order_end};
 use crate::error::TsdbError;
 use crate::options::Options;
+use crate::wal::{self, ReplayProgress};
 
 /// Directories of a log: what came in order, and what Prometheus writes of the rest.
 const LOGS: [&str; 2] = ["wal", "wbl"];
@@ -62,18 +63,12 @@ impl Foreign {
         &self.parts
     }
 
-    /// Where blocks end that were written in order: samples of the log before it are in them, or were deleted there.
-    fn in_order_end(&self) -> Result<Timestamp, BlockError> {
-        let mut end = Timestamp::MIN;
-        for part in &self.parts {
-            if let ForeignPart::Block(ulid) = part {
-                let block = Block::open(&self.dir, &ulid.to_string(), 0)?;
-                if !block.meta().compaction.hints.iter().any(|hint| hint == "from-out-of-order") {
-                    end = end.max(block.range().end);
-                }
-            }
-        }
-        Ok(end)
+    fn block_metas(&self) -> Result<Vec<BlockMeta>, BlockError> {
+        let open = |part: &ForeignPart| match part {
+            ForeignPart::Block(ulid) => Some(Block::open(&self.dir, &ulid.to_string(), 0)),
+            ForeignPart::Log => None,
+        };
+        self.parts.iter().filter_map(open).map(|block| Ok(block?.meta().clone())).collect()
     }
 }
 
@@ -90,64 +85,54 @@ impl Import {
         match part {
             ForeignPart::Block(ulid) => {
                 let block = Block::open(&from.dir, &ulid.to_string(), 0).map_err(TsdbError::from)?;
-                self.copy_block(&block, TimeRange::ALL, relabel)
+                self.copy_block(&block, relabel)
             }
             ForeignPart::Log => {
-                let (replayed, blocks, late) = self.replay(from)?;
-                let mint = if late { Timestamp::MIN } else { from.in_order_end().map_err(TsdbError::from)? };
-                for block in &blocks {
-                    self.copy_block(block, TimeRange { mint, maxt: Timestamp::MAX }, relabel)?;
+                for block in &self.replay(from)? {
+                    self.copy_block(block, relabel)?;
                 }
-                drop(blocks);
-                Ok(self.staging.remove(&replayed).map_err(TsdbError::from)?)
+                Ok(self.staging.remove(REPLAY_DIR).map_err(TsdbError::from)?)
             }
         }
     }
 
-    /// Replays a copy of the log into blocks aside. Returns where, the blocks, and whether out-of-order samples had a
-    /// log of their own.
-    fn replay(&self, from: &Foreign) -> Result<(String, Vec<Block>, bool), TsdbError> {
+    /// Replays a copy of the log into blocks aside.
+    fn replay(&self, from: &Foreign) -> Result<Vec<Block>, TsdbError> {
         let dir = self.staging.sub(REPLAY_DIR)?;
-        let mut late = false;
         for name in LOGS {
             if from.dir.list()?.iter().any(|entry| entry.is_dir && entry.name == name) {
-                let copied = copy_files(&from.dir.sub(name)?, &dir.sub(name)?)?;
-                late |= name == LOGS[1] && 0 < copied;
+                copy_files(&from.dir.sub(name)?, &dir.sub(name)?)?;
             }
         }
+        let before = in_order_end(from.block_metas()?.iter());
+        let in_blocks = wal::segments(&dir)?.into_iter().max().zip(before);
+        let in_blocks = in_blocks.map(|(segment, before)| WalCover { segment, before });
         let options = Options { out_of_order_window_ms: i64::MAX, ..Options::default() };
-        let db = Db::open(dir.clone(), options)?;
+        let db = Db::open_covered(dir.clone(), options, &ReplayProgress::default(), in_blocks)?;
         db.flush()?;
         let names: Vec<Ulid> = db.block_list().into_iter().map(|(meta, _)| meta.ulid).collect();
         drop(db);
-        let blocks = names.iter().map(|name| Ok(Block::open(&dir, &name.to_string(), 0)?));
-        Ok((REPLAY_DIR.to_owned(), blocks.collect::<Result<_, TsdbError>>()?, late))
+        names.iter().map(|name| Ok(Block::open(&dir, &name.to_string(), 0)?)).collect()
     }
 
     fn copy_block<E: From<TsdbError>>(
         &mut self,
         block: &Block,
-        range: TimeRange,
         relabel: &mut dyn FnMut(&Labels) -> Result<Labels, E>,
     ) -> Result<(), E> {
-        let all = all_series(block, range).map_err(TsdbError::from)?;
+        let all = all_series(block, TimeRange::ALL).map_err(TsdbError::from)?;
         let mut series = Vec::with_capacity(all.len());
         for from in all {
             series.push((relabel(&from.labels)?, from));
         }
-        self.write_copy(block, range, series).map_err(E::from)
+        self.write_copy(block, series).map_err(E::from)
     }
 
-    fn write_copy(
-        &mut self,
-        block: &Block,
-        range: TimeRange,
-        mut series: Vec<(Labels, Arc<BlockSeries>)>,
-    ) -> Result<(), TsdbError> {
+    fn write_copy(&mut self, block: &Block, mut series: Vec<(Labels, Arc<BlockSeries>)>) -> Result<(), TsdbError> {
         // Other labels, another order; and series that differed may be one now.
         series.sort_by(|(a, _), (b, _)| a.cmp(b));
         let copied = series.chunk_by(|(a, _), (b, _)| a == b).filter_map(|same| {
-            let chunks = same.iter().map(|(_, from)| surviving(block, from, range)).collect::<Result<Vec<_>, _>>();
+            let chunks = same.iter().map(|(_, from)| surviving(block, from)).collect::<Result<Vec<_>, _>>();
             let joined = chunks.and_then(|chunks| join(chunks.concat()));
             let of_series = |chunks| SeriesChunks { labels: same[0].0.clone(), chunks };
             Some(joined.map(of_series)).filter(|series| !matches!(series, Ok(series) if series.chunks.is_empty()))
@@ -156,10 +141,10 @@ impl Import {
         if copied.peek().is_none() {
             return Ok(());
         }
-        let range = BlockRange { start: block.range().start.max(range.mint), ..block.range() };
+        let range = block.range();
         let ulid = new_ulid(range)?;
         let level = block.meta().compaction.level.max(1);
-        let spec = BlockSpec { level, ..BlockSpec::new(ulid, range) };
+        let spec = BlockSpec { level, ..self.spec(ulid, range) };
         let meta = write_block(&self.staging, spec, copied)?;
         self.samples += meta.stats.num_samples;
         self.copies.push(ulid);
@@ -167,21 +152,18 @@ impl Import {
     }
 }
 
-/// The chunks of a series without its deleted samples and without those outside `range`.
-fn surviving(block: &Block, series: &BlockSeries, range: TimeRange) -> Result<Vec<EncodedChunk>, BlockError> {
+/// The chunks of a series without its deleted samples.
+fn surviving(block: &Block, series: &BlockSeries) -> Result<Vec<EncodedChunk>, BlockError> {
     let tombstones = block.tombstones();
     let deleted = tombstones.of(series.reference);
     let mut chunks = Vec::with_capacity(series.chunks.len());
-    for meta in series.chunks.iter().filter(|meta| meta.range().overlaps(range)) {
-        let chunk = read(block, meta)?;
-        let inside = range.contains(meta.mint) && range.contains(meta.maxt);
+    for meta in &series.chunks {
         match deleted {
             Some(deleted) if covers(deleted, meta.range()) => {}
-            Some(deleted) if touches(deleted, meta.range()) || !inside => {
-                chunks.extend(thinned(block, meta, &chunk, |t| range.contains(t) && !deletes(deleted, t))?);
+            Some(deleted) if touches(deleted, meta.range()) => {
+                chunks.extend(thinned(block, meta, &read(block, meta)?, |t| !deletes(deleted, t))?);
             }
-            None if !inside => chunks.extend(thinned(block, meta, &chunk, |t| range.contains(t))?),
-            _ => chunks.push(chunk),
+            _ => chunks.push(read(block, meta)?),
         }
     }
     Ok(chunks)

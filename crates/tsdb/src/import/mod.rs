@@ -13,12 +13,15 @@ use hashbrown::HashMap;
 use model::{BlockRange, Budget, Labels, SampleValue, TimeRange, Timestamp};
 use ulid::Ulid;
 
-use crate::block::new_ulid;
-use crate::block::{Block, BlockError, BlockMeta, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, write_block};
+use crate::block::{
+    Block, BlockError, BlockMeta, BlockSeries, BlockSpec, ChunkMeta, LogCovers, SeriesChunks, WalCover, new_ulid,
+    write_block,
+};
 use crate::chunk::EncodedChunk;
 use crate::error::TsdbError;
 use crate::head::SeriesKey;
 use crate::options::BLOCK_MS;
+use crate::wal;
 use runs::{SeriesParts, SeriesRuns, join};
 
 pub use foreign::{Foreign, ForeignPart};
@@ -35,7 +38,7 @@ const MEMORY_BYTES_MAX: usize = 256 << 20;
 /// Samples are compressed in memory, in any order; when that is full, and at the end, they are written as blocks of two
 /// hours to a directory aside. [`Import::finish`] makes them blocks of the store, so an import that was interrupted left
 /// nothing, or, interrupted just then, whole blocks; either way it can be done again, since equal samples are one.
-/// The first sample of a series at a time stays.
+/// The first sample of a series at a time stays; those that the store has already were first.
 pub struct Import {
     dir: Dir,
     staging: Dir,
@@ -49,6 +52,8 @@ pub struct Import {
     /// Blocks aside that were copied from another store.
     copies: Vec<Ulid>,
     samples: u64,
+    /// What the blocks say of the log.
+    rank: LogCovers,
     _lock: Lock,
 }
 
@@ -76,6 +81,7 @@ impl Import {
         dir.remove(STAGING_DIR)?;
         let staging = dir.sub(STAGING_DIR)?;
         Ok(Import {
+            rank: rank_after_all(&dir)?,
             dir,
             staging,
             bytes_max: MEMORY_BYTES_MAX,
@@ -162,10 +168,14 @@ impl Import {
             }
             let range = until_last(BlockRange::around(start, BLOCK_MS), &of_range);
             let ulid = new_ulid(range)?;
-            write_block(&self.staging, level_1(ulid, range), of_range.into_iter().map(Ok))?;
+            write_block(&self.staging, self.spec(ulid, range), of_range.into_iter().map(Ok))?;
             self.ranges.entry(start).or_default().push(ulid);
         }
         Ok(())
+    }
+
+    fn spec(&self, ulid: Ulid, range: BlockRange) -> BlockSpec {
+        BlockSpec { log: self.rank.clone(), ..BlockSpec::new(ulid, range) }
     }
 
     /// Moves a block from aside into the store.
@@ -193,7 +203,7 @@ impl Import {
         let end = blocks.iter().map(|block| block.range().end).max().unwrap_or(range.end);
         let range = BlockRange { end, ..range };
         let ulid = new_ulid(range)?;
-        Ok(write_block(&self.dir, level_1(ulid, range), merged)?)
+        Ok(write_block(&self.dir, self.spec(ulid, range), merged)?)
     }
 }
 
@@ -221,8 +231,17 @@ fn until_last(range: BlockRange, series: &[SeriesChunks]) -> BlockRange {
     BlockRange { end: maxt.map_or(range.end, |maxt| range.end.min(maxt.saturating_add(1))), ..range }
 }
 
-fn level_1(ulid: Ulid, range: BlockRange) -> BlockSpec {
-    BlockSpec::new(ulid, range)
+/// Blocks rank by the last segment of the log that they cover: one that covers nothing of the newest segment comes after
+/// all that are there, so that their samples stay.
+fn rank_after_all(dir: &Dir) -> Result<LogCovers, TsdbError> {
+    let store = wal::store_of(dir)?;
+    let mut newest = wal::segments(dir)?.into_iter().max();
+    for entry in dir.list()?.iter().filter(|entry| entry.is_dir && Ulid::from_string(&entry.name).is_ok()) {
+        let block = Block::open(dir, &entry.name, 0)?;
+        newest = newest.max(block.meta().log_covers().covers.last().map(|cover| cover.segment));
+    }
+    let covers = vec![WalCover { segment: newest.unwrap_or(0), before: Timestamp::MIN }];
+    Ok(LogCovers { store, covers })
 }
 
 /// The series of `block` with a chunk in `range`. Errors: damage, since nobody would notice what an import left out.

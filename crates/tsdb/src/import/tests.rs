@@ -116,7 +116,7 @@ fn samples_in_any_order_become_blocks_of_two_hours() {
         assert_eq!(imported.written, expected.values().map(|samples| samples.len() as u64).sum::<u64>());
         assert!(imported.blocks <= 6, "one for each range of two hours");
         let names: Vec<String> = dir.list().unwrap().into_iter().map(|entry| entry.name).collect();
-        assert_eq!(names.len() as u64, imported.blocks + 1, "blocks and the lock: {names:?}");
+        assert_eq!(names.len() as u64, imported.blocks + 2, "blocks, the lock and the log's directory: {names:?}");
         let db = Db::open(dir, Options::default()).unwrap();
         assert_same(&contents(&db), &expected);
         for (meta, _) in db.block_list() {
@@ -144,6 +144,42 @@ fn an_import_that_is_not_finished_leaves_nothing() {
     assert_eq!(import.finish().unwrap().blocks, 1);
     let db = Db::open(dir, Options::default()).unwrap();
     assert_eq!(contents(&db), BTreeMap::from([("b".to_owned(), vec![(START, "2".to_owned())])]));
+}
+
+#[test]
+fn what_the_store_has_stays() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let append = |db: &Db, t: Timestamp, v: f64| {
+        let mut appender = db.appender();
+        let series = appender.series(key("a"), &labels("a"));
+        appender.sample(&series, Sample { t, v });
+        appender.commit(t).unwrap();
+    };
+    let db = Db::open(dir.clone(), Options::default()).unwrap();
+    append(&db, START, 1.0);
+    db.flush().unwrap();
+    append(&db, START + 1000, 1.0);
+    drop(db);
+    for v in [2.0, 3.0] {
+        let mut import = Import::start(dir.clone()).unwrap();
+        for t in [START, START + 1000, START + 2000] {
+            push(&mut import, "a", t, &SampleValue::Float(v));
+        }
+        import.finish().unwrap();
+    }
+    let db = Db::open(dir.clone(), Options::default()).unwrap();
+    append(&db, START + 3000, 4.0);
+    db.flush().unwrap();
+    drop(db);
+    let db = Db::open(dir, Options::default()).unwrap();
+    let found: Vec<_> = contents(&db)["a"].iter().map(|(t, v)| (t - START, v.clone())).collect();
+    let stays = [(0, "1"), (1000, "2"), (2000, "2"), (3000, "4")];
+    assert_eq!(
+        found,
+        stays.map(|(t, v)| (t, v.to_owned())),
+        "blocks win over the log, and earlier ones over later ones"
+    );
 }
 
 /// A store with samples in blocks, in the log alone, and deleted ones; its answer.

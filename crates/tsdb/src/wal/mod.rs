@@ -37,3 +37,9 @@ pub(crate) const WAL_DIR: &str = "wal";
 pub(crate) fn store_of(root: &disk::Dir) -> Result<Option<ulid::Ulid>, disk::DiskError> {
     identity::read(&root.sub(WAL_DIR)?)
 }
+
+/// The numbers of the segments of the log in the data directory `root`.
+pub(crate) fn segments(root: &disk::Dir) -> Result<Vec<u64>, disk::DiskError> {
+    let entries = root.sub(WAL_DIR)?.list()?;
+    Ok(entries.iter().filter_map(|entry| names::segment_number(&entry.name)).collect())
+}

@@ -46,6 +46,12 @@ impl WalCovers {
         WalCovers(blocks.iter().flat_map(of_block).collect())
     }
 
+    /// These and one more.
+    pub(crate) fn and(mut self, cover: Option<WalCover>) -> WalCovers {
+        self.0.extend(cover);
+        self
+    }
+
     /// Samples of log segment `segment` that are older than this are in blocks.
     fn before(&self, segment: Option<u64>) -> Timestamp {
         let covers = self.0.iter().filter(|cover| segment.is_some_and(|number| number <= cover.segment));
