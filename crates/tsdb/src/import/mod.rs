@@ -240,8 +240,8 @@ fn rank_after_all(dir: &Dir) -> Result<LogCovers, TsdbError> {
         let block = Block::open(dir, &entry.name, 0)?;
         newest = newest.max(block.meta().log_covers().covers.last().map(|cover| cover.segment));
     }
-    let covers = vec![WalCover { segment: newest.unwrap_or(0), before: Timestamp::MIN }];
-    Ok(LogCovers { store, covers })
+    let covers = newest.map(|segment| WalCover { segment, before: Timestamp::MIN });
+    Ok(LogCovers { store, covers: covers.into_iter().collect() })
 }
 
 /// The series of `block` with a chunk in `range`. Errors: damage, since nobody would notice what an import left out.
