@@ -300,7 +300,7 @@ mod tests {
             assert_eq!(exponential_bound(last, schema), f64::MAX);
             assert_eq!(exponential_bound(last + 1, schema), f64::INFINITY);
         }
-        assert_eq!(exponential_bound(1, 1), 1.414213562373095);
+        assert_eq!(exponential_bound(3, 1), 2.82842712474619);
         assert_eq!(exponential_bound(-1, 1), 0.7071067811865475);
     }
 }

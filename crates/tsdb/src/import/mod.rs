@@ -38,7 +38,7 @@ const MEMORY_BYTES_MAX: usize = 256 << 20;
 /// Samples are compressed in memory, in any order; when that is full, and at the end, they are written as blocks of two
 /// hours to a directory aside. [`Import::finish`] makes them blocks of the store, so an import that was interrupted left
 /// nothing, or, interrupted just then, whole blocks; either way it can be done again, since equal samples are one.
-/// The first sample of a series at a time stays; those that the store has already were first.
+/// The first sample of a series at a time stays; those that the blocks of the store have already were first.
 pub struct Import {
     dir: Dir,
     staging: Dir,
