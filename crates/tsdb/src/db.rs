@@ -2,6 +2,7 @@
 
 mod adoption;
 mod blocks;
+mod covers;
 mod delete;
 mod maintain;
 mod retention;
@@ -18,7 +19,7 @@ use model::{Scope, TimeRange};
 use parking_lot::{Mutex, MutexGuard};
 use ulid::Ulid;
 
-use crate::block::{Block, BlockMeta, WalCover};
+use crate::block::{Block, BlockMeta, LogCovers, WalCover};
 use crate::error::TsdbError;
 use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, WalCovers};
 use crate::integrity::{Finding, Findings};
@@ -43,6 +44,8 @@ pub struct Db {
     unreadable: Mutex<Vec<String>>,
     /// Whether the disk did not hand out a block that may be sound; the next start tries again.
     some_unread: bool,
+    /// What blocks that are gone said of the log.
+    gone: Mutex<LogCovers>,
     /// Held by the one that flushes, merges, removes or deletes.
     maintenance: Mutex<()>,
     /// Those that wait for it: a long compaction gives up for them.
@@ -83,7 +86,9 @@ impl Db {
         let blocks::Found { blocks, unreadable, all_opened, some_unread } =
             blocks::open_blocks(&dir, &options, &findings)?;
         let elsewhere = elsewhere.or(adoption::elsewhere(&dir, &blocks)?);
-        let covers = WalCovers::new(&blocks, all_opened, wal::store_of(&dir)?).and(elsewhere);
+        let gone = covers::read(&dir, &findings)?;
+        let said = blocks.iter().map(|block| block.meta().log_covers()).chain([&gone]);
+        let covers = WalCovers::new(said, all_opened, wal::store_of(&dir)?).and(elsewhere);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
         let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;
@@ -101,6 +106,7 @@ impl Db {
             findings,
             some_unread,
             unreadable: Mutex::new(unreadable),
+            gone: Mutex::new(gone),
             maintenance: Mutex::new(()),
             waiting: AtomicUsize::new(0),
             settled: Mutex::default(),

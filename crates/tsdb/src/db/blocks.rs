@@ -7,7 +7,7 @@ use model::Timestamp;
 use ulid::Ulid;
 
 use super::Db;
-use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX, LogCovers};
+use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX};
 use crate::compact::SALVAGED_HINT;
 use crate::error::TsdbError;
 use crate::integrity::{Finding, Findings};
@@ -156,8 +156,9 @@ impl Db {
         if unreadable.is_empty() {
             return Ok(());
         }
-        let covers = |block: &Arc<Block>| block.meta().log_covers().covers.iter().map(|cover| cover.before).max();
-        if let Some(before) = self.blocks().iter().filter_map(covers).max() {
+        let (blocks, gone) = (self.blocks(), self.gone.lock().clone());
+        let said = blocks.iter().map(|block| block.meta().log_covers()).chain([&gone]);
+        if let Some(before) = said.flat_map(|log| &log.covers).map(|cover| cover.before).max() {
             self.flush_before(before)?;
         }
         while let Some(name) = unreadable.last() {
@@ -165,20 +166,6 @@ impl Db {
             unreadable.pop();
         }
         Ok(())
-    }
-
-    /// Whether what `gone` says of the log is said by another block too.
-    pub(super) fn log_stays_covered(&self, gone: &[Arc<Block>]) -> bool {
-        let blocks = self.blocks();
-        let others: Vec<&LogCovers> = blocks
-            .iter()
-            .filter(|block| gone.iter().all(|gone| gone.meta().ulid != block.meta().ulid))
-            .map(|block| block.meta().log_covers())
-            .collect();
-        gone.iter().map(|block| block.meta().log_covers()).all(|own| {
-            let others = || others.iter().filter(|other| other.store == own.store).flat_map(|other| &other.covers);
-            own.covers.iter().all(|own| others().any(|o| own.segment <= o.segment && own.before <= o.before))
-        })
     }
 }
 

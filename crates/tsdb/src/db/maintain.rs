@@ -135,12 +135,10 @@ impl Db {
     fn compact_blocks(&self, parents: &[Arc<Block>], give_up: &dyn Fn() -> bool) -> Result<(), TsdbError> {
         let Some(meta) = compact::compact(&self.dir, parents, give_up)? else {
             // Of a damaged block the log had better hand out what it still has.
-            if parents.iter().any(|block| block.is_damaged()) || self.log_stays_covered(parents) {
-                return self.retire(None, parents, "nothing is left in it");
+            if !parents.iter().any(|block| block.is_damaged()) {
+                self.keep_covers(parents)?;
             }
-            // Without it a replay would take samples out of the log that are deleted.
-            self.settled.lock().extend(parents.iter().map(|block| block.meta().ulid));
-            return Ok(());
+            return self.retire(None, parents, "nothing is left in it");
         };
         let name = meta.ulid.to_string();
         let merged = self.open_written(&name)?;

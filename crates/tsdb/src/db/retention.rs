@@ -16,13 +16,13 @@ impl Db {
         let Some(retention_ms) = self.options.retention_ms else { return Ok(()) };
         let oldest = now.saturating_sub(retention_ms);
         let expired: Vec<_> = self.blocks().iter().filter(|block| block.range().end <= oldest).cloned().collect();
+        self.keep_covers(&expired)?;
         self.retire(None, &expired, "it is past retention")
     }
 
     /// Removes the oldest blocks while the store is larger than it may be.
     ///
-    /// Blocks alone can go, so a log larger than the limit takes them all but the newest one: with it a replay knows what
-    /// it need not read.
+    /// Blocks alone can go, so a log larger than the limit takes them all but the newest one.
     pub(super) fn remove_beyond_size(&self) -> Result<(), TsdbError> {
         let Some(bytes_max) = self.options.retention_bytes else { return Ok(()) };
         let mut blocks: Vec<Arc<Block>> = self.blocks().to_vec();
@@ -35,6 +35,7 @@ impl Db {
             too_many
         });
         let beyond: Vec<Arc<Block>> = beyond.collect();
+        self.keep_covers(&beyond)?;
         self.retire(None, &beyond, "the store is larger than its retention allows")
     }
 

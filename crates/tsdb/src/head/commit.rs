@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use disk::DiskError;
-use model::{Exemplar, Sample, SampleValue, StartRun, Timestamp};
+use model::{Exemplar, Matcher, Sample, SampleValue, StartRun, TimeRange, Timestamp};
 
 use super::append::{AppendReport, Kind, Refused, SeriesKey};
 use super::series::{Admission, Series};
@@ -50,6 +50,11 @@ impl Commit {
             }
             self.described.push(series);
         }
+    }
+
+    /// Has the log say that what the series that satisfy one of `sets` have inside `range` is deleted.
+    pub(super) fn note_deletion(&mut self, sets: &[Vec<Matcher>], range: TimeRange) {
+        self.records.deletion(sets, range);
     }
 
     /// Has the log say what was deleted of `series`.

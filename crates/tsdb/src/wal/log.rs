@@ -445,6 +445,12 @@ impl Log {
         obsolete.last().map(|(n, _)| *n)
     }
 
+    /// The oldest segment that exists.
+    pub(crate) fn oldest(&self) -> u64 {
+        let tail = self.tail.lock();
+        tail.closed.first().map_or(tail.number, |(n, _)| *n)
+    }
+
     /// Removes the closed segments up to and including `number`.
     pub(crate) fn remove_through(&self, number: u64) -> Result<(), DiskError> {
         let gone: Vec<u64> = {

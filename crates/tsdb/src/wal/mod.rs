@@ -15,8 +15,8 @@ mod verify;
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use log::{Describe, Log};
 pub(crate) use record::{
-    ExemplarRecord, FamilyMetadata, HistogramRecord, Record, Records, SampleRecord, SeriesRef, StartRecord,
-    TombstoneRecord,
+    DeletionRecord, ExemplarRecord, FamilyMetadata, HistogramRecord, Record, Records, SampleRecord, SeriesRef,
+    StartRecord, TombstoneRecord,
 };
 pub use replay::ReplayProgress;
 pub(crate) use replay::{Replayed, read_late, remove_late, replay};

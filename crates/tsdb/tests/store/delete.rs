@@ -1,7 +1,7 @@
 //! Deleted samples are gone from every answer at once, and stay gone.
 
 use model::{Budget, Matcher, ProjectId, Sample, Scope, TimeRange};
-use tsdb::{Db, Deleted};
+use tsdb::{Db, Deleted, Options};
 
 use crate::{HOUR_MS, MINUTE_MS, START, append, labels, open, read_all};
 
@@ -81,4 +81,43 @@ fn a_snapshot_is_a_store_that_later_changes_do_not_reach() {
     assert_eq!(read_all(&copy), expected);
     let left = read_all(&open(tmp.path()));
     assert_eq!(left.len(), expected.len() - 1);
+}
+
+#[test]
+fn what_a_block_had_stays_gone_when_retention_removes_it_before_the_log() {
+    let tmp = tempfile::tempdir().unwrap();
+    let options = || Options { retention_ms: Some(24 * HOUR_MS), ..Options::default() };
+    let dir = || disk::Dir::open(tmp.path()).unwrap();
+    let db = Db::open(dir(), options()).unwrap();
+    let at = |minute: i64| Sample { t: START + minute * MINUTE_MS, v: 1.0 };
+    append(&db, START, &[(0, at(10)), (1, at(10))]);
+    append(&db, START + 4 * HOUR_MS, &[(1, at(190))]);
+    db.maintain(START + 4 * HOUR_MS).unwrap();
+    assert_eq!(db.block_list().len(), 1);
+    db.delete(&Scope::All, &[vec![Matcher::equal("instance", "node-0")]], TimeRange::ALL).unwrap();
+    db.maintain(START + 27 * HOUR_MS).unwrap();
+    let before = read_all(&db);
+    assert_eq!((before.len(), before[&labels(1)].len(), db.block_list().len()), (1, 1, 0));
+    drop(db);
+    let db = Db::open(dir(), options()).unwrap();
+    assert_eq!(read_all(&db), before);
+}
+
+/// With an unreadable block nothing is known of what the others have of the log, so all of it is read.
+#[test]
+fn an_unreadable_block_brings_back_nothing_that_was_deleted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    let at = |minute: i64| Sample { t: START + minute * MINUTE_MS, v: 1.0 };
+    append(&db, START, &[(0, at(10)), (1, at(10))]);
+    append(&db, START + 4 * HOUR_MS, &[(1, at(190))]);
+    db.maintain(START + 4 * HOUR_MS).unwrap();
+    assert_eq!((db.block_list().len(), db.stats().head_series), (1, 1));
+    db.delete(&Scope::All, &[vec![Matcher::equal("instance", "node-0")]], TimeRange::ALL).unwrap();
+    let expected = read_all(&db);
+    drop(db);
+    std::fs::create_dir(tmp.path().join("01ARZ3NDEKTSV4RRFFQ69G5FAV")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(read_all(&open(tmp.path())), expected);
+    }
 }

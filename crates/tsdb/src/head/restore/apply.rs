@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use model::{Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId, StartRun, Timestamp};
+use model::{Budget, Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId, StartRun, Timestamp};
 
 use super::super::exemplars::Exemplars;
 use super::super::families::Families;
@@ -12,7 +12,8 @@ use super::super::{ChunkFiles, HeadIndex, chunk_files};
 use super::WalCovers;
 use super::refs::{Described, Refs};
 use super::worker::{Change, Workers};
-use crate::wal::{Describe, FamilyMetadata, Record, Records, SeriesRef, StartRecord};
+use crate::select;
+use crate::wal::{DeletionRecord, Describe, FamilyMetadata, Record, Records, SeriesRef, StartRecord};
 
 /// Samples for so many files are handed over before sealed chunks are looked at: it takes a lock on each series.
 const FILES_PER_OFFLOAD: u64 = 4;
@@ -105,6 +106,7 @@ impl Restored {
                     }
                 }
             }
+            Record::Deletion(deletion) => self.delete(&deletion, workers),
             Record::SeriesMetadata(all) => {
                 for (id, metadata) in all {
                     self.series_metadata(id, metadata);
@@ -154,6 +156,17 @@ impl Restored {
             self.series[slot as usize].mark_logged(number);
         }
         self.refs.insert(id, Described { slot, segment });
+    }
+
+    /// Has the series that are there so far forget what was deleted.
+    fn delete(&mut self, DeletionRecord { sets, range }: &DeletionRecord, workers: &mut Workers<'_>) {
+        for matchers in sets {
+            let slots = select::select(&self.index, matchers, &Budget::unlimited());
+            for slot in slots.expect("a budget without limits interrupts nothing") {
+                workers.change(slot, Change::Delete(*range));
+                self.exemplars.delete(&self.series[slot as usize].labels, *range);
+            }
+        }
     }
 
     /// The slot of a series. A reference without one belongs to a series whose description was damaged: already told.

@@ -21,7 +21,7 @@ use ulid::Ulid;
 use super::exemplars::Exemplars;
 use super::series::Series;
 use super::{ChunkFiles, Counts, Head};
-use crate::block::{Block, WalCover};
+use crate::block::{LogCovers, WalCover};
 use crate::error::TsdbError;
 use crate::options::Options;
 use crate::wal::{self, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
@@ -33,17 +33,21 @@ use worker::Workers;
 pub(crate) struct WalCovers(Vec<WalCover>);
 
 impl WalCovers {
-    /// What `blocks` cover of the log whose identity is `store`. If some others are unreadable nothing is: perhaps the
-    /// log still has their samples.
-    pub(crate) fn new(blocks: &[Arc<Block>], all_readable: bool, store: Option<Ulid>) -> WalCovers {
-        let of_block = |block: &Arc<Block>| {
-            let log = block.meta().log_covers().clone();
+    /// What blocks that say `all` cover of the log whose identity is `store`. If some others are unreadable nothing is:
+    /// perhaps the log still has their samples.
+    pub(crate) fn new<'a>(
+        all: impl Iterator<Item = &'a LogCovers>,
+        all_readable: bool,
+        store: Option<Ulid>,
+    ) -> WalCovers {
+        let of_block = |log: &LogCovers| {
+            let log = log.clone();
             let trusted = all_readable && log.store == store;
             let trust =
                 move |cover: WalCover| if trusted { cover } else { WalCover { before: Timestamp::MIN, ..cover } };
             log.covers.into_iter().map(trust)
         };
-        WalCovers(blocks.iter().flat_map(of_block).collect())
+        WalCovers(all.flat_map(of_block).collect())
     }
 
     /// These and one more.

@@ -1,12 +1,13 @@
 //! Bytes to records: total over any bytes, and never asking for much more memory than they take.
 
 use model::{
-    Exemplar, Labels, LabelsBuilder, Metadata, MetricKind, ProjectId, Sample, SampleValue, TimeRange, Timestamp,
+    Exemplar, Labels, LabelsBuilder, MatchOp, Matcher, Metadata, MetricKind, ProjectId, Sample, SampleValue, TimeRange,
+    Timestamp,
 };
 
 use super::{
-    ExemplarRecord, FamilyMetadata, HistogramRecord, Record, SampleRecord, SeriesRef, StartRecord, TombstoneRecord,
-    histogram, kind,
+    DeletionRecord, ExemplarRecord, FamilyMetadata, HistogramRecord, Record, SampleRecord, SeriesRef, StartRecord,
+    TombstoneRecord, histogram, kind,
 };
 use crate::chunk::varint;
 
@@ -21,6 +22,7 @@ pub(in crate::wal) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
         kind::SERIES => series(&mut r).map(Record::Series),
         kind::SAMPLES => samples(&mut r).map(Record::Samples),
         kind::TOMBSTONES => all(&mut r, tombstone).map(Record::Tombstones),
+        kind::DELETION => deletion(&mut r).map(Record::Deletion),
         kind::EXEMPLARS => exemplars(&mut r).map(Record::Exemplars),
         kind::SERIES_METADATA => all(&mut r, series_metadata).map(Record::SeriesMetadata),
         kind::HISTOGRAMS | kind::CUSTOM_HISTOGRAMS => histograms(&mut r, true).map(Record::Histograms),
@@ -104,6 +106,34 @@ fn tombstone(r: &mut Reader<'_>) -> Result<TombstoneRecord, &'static str> {
     let series = SeriesRef(r.u64()?);
     let mint = r.varint()?;
     Ok(TombstoneRecord { series, range: TimeRange { mint, maxt: r.varint()? } })
+}
+
+fn deletion(r: &mut Reader<'_>) -> Result<DeletionRecord, &'static str> {
+    let mint = r.varint()?;
+    let range = TimeRange { mint, maxt: r.varint()? };
+    let set = |r: &mut Reader<'_>| {
+        let count = r.uvarint()?;
+        // The shortest matcher is three bytes.
+        if r.0.len() as u64 / 3 < count {
+            return Err("more matchers than there are bytes");
+        }
+        (0..count).map(|_| matcher(r)).collect()
+    };
+    Ok(DeletionRecord { range, sets: all(r, set)? })
+}
+
+fn matcher(r: &mut Reader<'_>) -> Result<Matcher, &'static str> {
+    let (op, rest) = r.0.split_first().ok_or("a matcher is cut")?;
+    r.0 = rest;
+    let op = match op {
+        0 => MatchOp::Equal,
+        1 => MatchOp::NotEqual,
+        2 => MatchOp::Regex,
+        3 => MatchOp::NotRegex,
+        _ => return Err("unknown operator of a matcher"),
+    };
+    let name = r.text()?;
+    Matcher::new(name, op, r.text()?).map_err(|_| "a matcher's pattern does not compile")
 }
 
 fn start(r: &mut Reader<'_>) -> Result<StartRecord, &'static str> {

@@ -1,6 +1,6 @@
 //! Records to bytes: the records of one commit, one behind the other.
 
-use model::{CUSTOM_BUCKETS_SCHEMA, Labels, SampleValue, Timestamp};
+use model::{CUSTOM_BUCKETS_SCHEMA, Labels, MatchOp, Matcher, SampleValue, TimeRange, Timestamp};
 
 use super::{
     ExemplarRecord, FamilyMetadata, HistogramRecord, SampleRecord, SeriesRef, StartRecord, TombstoneRecord, histogram,
@@ -105,6 +105,23 @@ impl Records {
         self.changes += usize::from(added);
     }
 
+    /// A deletion by matchers.
+    pub(crate) fn deletion(&mut self, sets: &[Vec<Matcher>], range: TimeRange) {
+        let added = self.each(kind::DELETION, [range], |bytes, range| {
+            varint::push_varint(bytes, range.mint);
+            varint::push_varint(bytes, range.maxt);
+            for set in sets {
+                varint::push_uvarint(bytes, set.len() as u64);
+                for matcher in set {
+                    bytes.push(match_op(matcher.op()));
+                    push_text(bytes, matcher.name());
+                    push_text(bytes, matcher.value());
+                }
+            }
+        });
+        self.changes += usize::from(added);
+    }
+
     /// Start timestamps.
     pub(crate) fn starts(&mut self, starts: impl IntoIterator<Item = StartRecord>) {
         let added = self.each(kind::STARTS, starts, |bytes, record| {
@@ -160,6 +177,15 @@ impl Records {
 /// The record that says up to where a segment is durable.
 pub(in crate::wal) fn end(segment: u64, len: u64) -> Vec<u8> {
     [&[kind::END][..], &segment.to_be_bytes(), &len.to_be_bytes()].concat()
+}
+
+fn match_op(op: MatchOp) -> u8 {
+    match op {
+        MatchOp::Equal => 0,
+        MatchOp::NotEqual => 1,
+        MatchOp::Regex => 2,
+        MatchOp::NotRegex => 3,
+    }
 }
 
 pub(super) fn push_float(bytes: &mut Vec<u8>, v: f64) {

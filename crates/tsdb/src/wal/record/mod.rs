@@ -5,7 +5,7 @@ mod encode;
 mod histogram;
 
 use hashbrown::HashSet;
-use model::{Exemplar, Labels, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
+use model::{Exemplar, Labels, Matcher, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
 
 pub(super) use decode::decode;
 pub(crate) use encode::Records;
@@ -27,6 +27,7 @@ mod kind {
     pub(super) const STARTS: u8 = 129;
     pub(super) const COMMIT: u8 = 130;
     pub(super) const END: u8 = 131;
+    pub(super) const DELETION: u8 = 132;
 }
 
 /// A series' number in the log, never used twice in one data directory.
@@ -62,6 +63,14 @@ pub(crate) struct TombstoneRecord {
     pub(crate) range: TimeRange,
 }
 
+/// A deletion by matchers: what the series that satisfy one of `sets` had inside `range` when the record was written is
+/// gone, whether the head had it then or a block.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeletionRecord {
+    pub(crate) sets: Vec<Vec<Matcher>>,
+    pub(crate) range: TimeRange,
+}
+
 /// One step of a series' start timestamps: samples at or after `from` count since `start`.
 ///
 /// Written when it changes, and with the description of the series in each segment, since segments are read alone.
@@ -88,6 +97,7 @@ pub(crate) enum Record {
     Histograms(Vec<HistogramRecord>),
     Exemplars(Vec<ExemplarRecord>),
     Tombstones(Vec<TombstoneRecord>),
+    Deletion(DeletionRecord),
     Starts(Vec<StartRecord>),
     /// Metadata of families, as we write it.
     Metadata(Vec<FamilyMetadata>),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    CUSTOM_BUCKETS_SCHEMA, Exemplar, Histogram, Labels, Metadata, MetricKind, ProjectId, ResetHint, STALE_NAN, Sample,
-    SampleValue, Span, TimeRange,
+    CUSTOM_BUCKETS_SCHEMA, Exemplar, Histogram, Labels, MatchOp, Matcher, Metadata, MetricKind, ProjectId, ResetHint,
+    STALE_NAN, Sample, SampleValue, Span, TimeRange,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -69,7 +69,15 @@ fn commit() -> Records {
     records.exemplars(&[ExemplarRecord { series: SeriesRef(9), exemplar }]);
     let range = TimeRange { mint: i64::MIN, maxt: 5 };
     records.tombstones([TombstoneRecord { series: SeriesRef(7), range }]);
+    records.deletion(&deleted().sets, range);
     records
+}
+
+fn deleted() -> DeletionRecord {
+    let matcher = |op, value| Matcher::new("job", op, value).unwrap();
+    let equal = vec![matcher(MatchOp::Equal, "a"), matcher(MatchOp::NotEqual, "")];
+    let regex = vec![matcher(MatchOp::Regex, "a|b"), matcher(MatchOp::NotRegex, "x.*")];
+    DeletionRecord { sets: vec![equal, regex, Vec::new()], range: TimeRange { mint: i64::MIN, maxt: 5 } }
 }
 
 fn samples() -> Vec<SampleRecord> {
@@ -114,6 +122,7 @@ fn a_commit_comes_back_record_by_record() {
             Record::Histograms(all) => found.extend(all.clone()),
             Record::Exemplars(all) => assert_eq!((all.len(), all[0].exemplar.v), (1, f64::NEG_INFINITY)),
             Record::Tombstones(all) => assert_eq!(all[0].range, TimeRange { mint: i64::MIN, maxt: 5 }),
+            Record::Deletion(deletion) => assert_eq!(*deletion, deleted()),
             Record::Starts(all) => assert_eq!((all.len(), all[1].from, all[1].start), (2, i64::MAX, i64::MIN)),
             Record::Metadata(all) => {
                 assert_eq!((all[0].family.as_str(), all[0].metadata.kind), ("up", MetricKind::Gauge))
