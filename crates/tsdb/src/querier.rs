@@ -128,7 +128,7 @@ impl<'a> Querier<'a> {
         range: TimeRange,
         budget: &Budget,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
-        Ok(self.db.head().exemplars().read().select(&scoped_sets(&self.scope, sets), range, budget)?)
+        Ok(self.db.head().select_exemplars(&scoped_sets(&self.scope, sets), range, budget)?)
     }
 
     /// The metadata of families, all or the one called `family`, sorted by name.

@@ -1,10 +1,9 @@
 //! Deleting in the head: samples and exemplars go at once, in the order of commits, and the log says so.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use disk::DiskError;
-use model::{Budget, Labels, Matcher, TimeRange, Timestamp};
+use model::{Budget, Matcher, TimeRange, Timestamp};
 
 use super::Head;
 use super::series::Series;
@@ -56,10 +55,7 @@ impl Head {
 
     /// The series that satisfy one of `sets`, each once; of those that left the head, the ones with an exemplar.
     fn select_any(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<Arc<Series>> {
-        let mut found: BTreeMap<Labels, Arc<Series>> = BTreeMap::new();
-        for series in self.exemplars.read().series(sets, range) {
-            found.insert(series.labels.clone(), series);
-        }
+        let mut found = self.select_by_exemplars(sets, range);
         for matchers in sets {
             let selected = self.with_index(|index| {
                 select::select(index, matchers, &Budget::unlimited()).map(|slots| index.resolve(&slots))

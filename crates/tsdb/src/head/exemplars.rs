@@ -7,6 +7,7 @@ use ahash::RandomState;
 use hashbrown::{HashMap, HashTable};
 use model::{Budget, Exemplar, Interrupt, Labels, Matcher, PROJECT_LABEL, TimeRange};
 
+use super::Head;
 use super::series::Series;
 
 /// Bytes charged for each exemplar of an answer.
@@ -21,14 +22,16 @@ pub(crate) struct Exemplars {
 
 /// The exemplars of one project, the first written first.
 ///
-/// Invariant: `places` has the number of each one that is kept; the first one has number `dropped`.
+/// Invariant: `places` has the number of each one that is kept; the first place has number `dropped`. No more than half
+/// of the places are empty.
 #[derive(Debug, Default)]
 struct Ring {
-    kept: VecDeque<Kept>,
+    /// Nothing is where one was deleted.
+    kept: VecDeque<Option<Kept>>,
     dropped: u64,
     places: HashTable<u64>,
-    /// How many each series has; not one that has none.
-    by_series: HashMap<Labels, usize, RandomState>,
+    /// The numbers of those that each series has, ascending; not a series that has none.
+    by_series: HashMap<Labels, VecDeque<u64>, RandomState>,
     hasher: RandomState,
 }
 
@@ -54,52 +57,30 @@ impl Exemplars {
         ring.add(Kept { series: series.clone(), exemplar: exemplar.clone() }, self.per_project_max)
     }
 
-    /// Those inside `range` of the series that satisfy one of `sets`, by series and time.
-    pub(crate) fn select(
-        &self,
-        sets: &[Vec<Matcher>],
+    /// The series of one project that have some.
+    fn series_of(&self, project: &str) -> Vec<Labels> {
+        self.by_project.get(project).map(|ring| ring.by_series.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Those of `series`, all of them of one project, that lie inside `range`, as they came.
+    fn of_series<'a>(
+        &'a self,
+        project: &str,
+        series: &'a [Labels],
         range: TimeRange,
-        budget: &Budget,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Interrupt> {
-        let mut found: BTreeMap<&Labels, Vec<&Exemplar>> = BTreeMap::new();
-        for (project, ring) in &self.by_project {
-            budget.check()?;
-            let reaches = |set: &Vec<Matcher>| set.iter().all(|m| m.name() != PROJECT_LABEL || m.matches(project));
-            if sets.iter().any(reaches) {
-                for kept in ring.kept.iter().filter(|kept| range.contains(kept.exemplar.t)) {
-                    found.entry(&kept.series.labels).or_default().push(&kept.exemplar);
-                }
-            }
-        }
-        let mut all = Vec::new();
-        for (labels, mut exemplars) in found {
-            budget.check()?;
-            if sets.iter().any(|set| set.iter().all(|matcher| matcher.matches_labels(labels))) {
-                budget.charge(EXEMPLAR_BYTES * exemplars.len())?;
-                exemplars.sort_by_key(|exemplar| exemplar.t);
-                all.push((labels.clone(), exemplars.into_iter().cloned().collect()));
-            }
-        }
-        Ok(all)
+    ) -> impl Iterator<Item = (&'a Labels, &'a Kept)> {
+        let ring = self.by_project.get(project);
+        let numbers = series.iter().filter_map(move |labels| Some((labels, ring?, ring?.by_series.get(labels)?)));
+        let kept = numbers.flat_map(|(labels, ring, numbers)| {
+            numbers.iter().filter_map(move |number| Some((labels, ring.kept.get(ring.position(*number))?.as_ref()?)))
+        });
+        kept.filter(move |(_, kept)| range.contains(kept.exemplar.t))
     }
 
-    /// The series that have one inside `range` and satisfy one of `sets`, each once.
-    pub(super) fn series(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Vec<Arc<Series>> {
-        let mut found: BTreeMap<&Labels, &Arc<Series>> = BTreeMap::new();
-        let kept = self.by_project.values().flat_map(|ring| &ring.kept);
-        for kept in kept.filter(|kept| range.contains(kept.exemplar.t)) {
-            found.entry(&kept.series.labels).or_insert(&kept.series);
-        }
-        let selected = |labels: &Labels| sets.iter().any(|set| set.iter().all(|m| m.matches_labels(labels)));
-        found.into_iter().filter(|(labels, _)| selected(labels)).map(|(_, series)| series.clone()).collect()
-    }
-
-    /// Forgets those of `series` inside `range`. Cost: one pass over the project's, if the series has one.
+    /// Forgets those of `series` inside `range`. Cost: follows the number of those that the series has.
     pub(crate) fn delete(&mut self, series: &Labels, range: TimeRange) {
-        if let Some(ring) = self.by_project.get_mut(project(series))
-            && ring.by_series.contains_key(series)
-        {
-            ring.retain(|kept| kept.series.labels != *series || !range.contains(kept.exemplar.t));
+        if let Some(ring) = self.by_project.get_mut(project(series)) {
+            ring.delete(series, range);
         }
     }
 
@@ -110,53 +91,138 @@ impl Exemplars {
 
     /// Those of one project with their series, the first written first.
     pub(super) fn of_project(&self, project: &str) -> impl Iterator<Item = (&Arc<Series>, &Exemplar)> {
-        let kept = self.by_project.get(project).into_iter().flat_map(|ring| &ring.kept);
+        let kept = self.by_project.get(project).into_iter().flat_map(|ring| ring.kept.iter().flatten());
         kept.map(|kept| (&kept.series, &kept.exemplar))
     }
 
     /// The number of those that are kept.
     pub(super) fn len(&self) -> usize {
-        self.by_project.values().map(|ring| ring.kept.len()).sum()
+        self.by_project.values().map(|ring| ring.places.len()).sum()
+    }
+}
+
+impl Head {
+    /// The exemplars inside `range` of the series that satisfy one of `sets`, by series and time.
+    ///
+    /// A commit waits while they are looked at: that is for one project at a time, and matchers are asked in between.
+    pub(crate) fn select_exemplars(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        budget: &Budget,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Interrupt> {
+        let mut all: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
+        for (project, series) in self.series_with_exemplars(sets, budget)? {
+            for (labels, kept) in self.exemplars.read().of_series(&project, &series, range) {
+                budget.charge(EXEMPLAR_BYTES)?;
+                all.entry(labels.clone()).or_default().push(kept.exemplar.clone());
+            }
+        }
+        all.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.t));
+        Ok(all.into_iter().collect())
+    }
+
+    /// The series that have an exemplar inside `range` and satisfy one of `sets`, each once.
+    pub(super) fn select_by_exemplars(&self, sets: &[Vec<Matcher>], range: TimeRange) -> BTreeMap<Labels, Arc<Series>> {
+        let selected = self.series_with_exemplars(sets, &Budget::unlimited());
+        let mut found = BTreeMap::new();
+        for (project, series) in selected.expect("a budget without limits interrupts nothing") {
+            for (labels, kept) in self.exemplars.read().of_series(&project, &series, range) {
+                found.entry(labels.clone()).or_insert_with(|| kept.series.clone());
+            }
+        }
+        found
+    }
+
+    /// The series that satisfy one of `sets` and have exemplars, by their project.
+    fn series_with_exemplars(
+        &self,
+        sets: &[Vec<Matcher>],
+        budget: &Budget,
+    ) -> Result<Vec<(Box<str>, Vec<Labels>)>, Interrupt> {
+        let mut all = Vec::new();
+        let projects = self.exemplars.read().projects();
+        for project in projects {
+            let reaches = |set: &Vec<Matcher>| set.iter().all(|m| m.name() != PROJECT_LABEL || m.matches(&project));
+            if !sets.iter().any(reaches) {
+                continue;
+            }
+            budget.check()?;
+            let mut series = self.exemplars.read().series_of(&project);
+            series.retain(|labels| sets.iter().any(|set| set.iter().all(|matcher| matcher.matches_labels(labels))));
+            all.push((project, series));
+        }
+        Ok(all)
     }
 }
 
 impl Ring {
     fn add(&mut self, new: Kept, max: usize) -> bool {
         let hash = hash(&self.hasher, &new);
-        let is_same = |number: &u64| self.kept.get(self.position(*number)).is_some_and(|kept| kept.is_same(&new));
+        let is_same = |number: &u64| {
+            self.kept.get(self.position(*number)).and_then(Option::as_ref).is_some_and(|kept| kept.is_same(&new))
+        };
         if self.places.find(hash, is_same).is_some() {
             return false;
         }
-        if max <= self.kept.len()
-            && let Some(oldest) = self.kept.pop_front()
-        {
-            let (hash, number) = (self::hash(&self.hasher, &oldest), self.dropped);
-            if let Ok(place) = self.places.find_entry(hash, |kept| *kept == number) {
-                place.remove();
-            }
-            self.dropped += 1;
-            if let Some(count) = self.by_series.get_mut(&oldest.series.labels) {
-                *count -= 1;
-                if *count == 0 {
-                    self.by_series.remove(&oldest.series.labels);
-                }
-            }
+        if max <= self.places.len() {
+            self.drop_oldest();
         }
-        *self.by_series.entry(new.series.labels.clone()).or_default() += 1;
-        self.kept.push_back(new);
+        let number = self.dropped + self.kept.len() as u64;
+        self.by_series.entry(new.series.labels.clone()).or_default().push_back(number);
+        self.kept.push_back(Some(new));
         let (kept, dropped, hasher) = (&self.kept, self.dropped, &self.hasher);
-        let rehash = |number: &u64| self::hash(hasher, &kept[position(*number, dropped)]);
-        self.places.insert_unique(hash, dropped + (kept.len() - 1) as u64, rehash);
+        let rehash =
+            |number: &u64| kept[position(*number, dropped)].as_ref().map_or(0, |kept| self::hash(hasher, kept));
+        self.places.insert_unique(hash, number, rehash);
         true
     }
 
-    fn retain(&mut self, keep: impl Fn(&Kept) -> bool) {
-        if self.kept.iter().all(&keep) {
+    fn drop_oldest(&mut self) {
+        while let Some(oldest) = self.kept.pop_front() {
+            let number = self.dropped;
+            self.dropped += 1;
+            let Some(oldest) = oldest else { continue };
+            self.forget_place(number, &oldest);
+            if let Some(numbers) = self.by_series.get_mut(&oldest.series.labels) {
+                numbers.pop_front();
+                if numbers.is_empty() {
+                    self.by_series.remove(&oldest.series.labels);
+                }
+            }
             return;
         }
+    }
+
+    fn delete(&mut self, series: &Labels, range: TimeRange) {
+        let Some(mut numbers) = self.by_series.remove(series) else { return };
+        numbers.retain(|number| {
+            let at = self.position(*number);
+            let gone = self.kept.get_mut(at).and_then(|kept| kept.take_if(|kept| range.contains(kept.exemplar.t)));
+            if let Some(gone) = &gone {
+                self.forget_place(*number, gone);
+            }
+            gone.is_none()
+        });
+        if !numbers.is_empty() {
+            self.by_series.insert(series.clone(), numbers);
+        }
+        if 2 * self.places.len() < self.kept.len() {
+            self.close_up();
+        }
+    }
+
+    fn forget_place(&mut self, number: u64, gone: &Kept) {
+        if let Ok(place) = self.places.find_entry(hash(&self.hasher, gone), |kept| *kept == number) {
+            place.remove();
+        }
+    }
+
+    /// Closes the gaps that deletions left.
+    fn close_up(&mut self) {
         self.places.clear();
         self.by_series.clear();
-        for kept in std::mem::take(&mut self.kept).into_iter().filter(|kept| keep(kept)) {
+        for kept in std::mem::take(&mut self.kept).into_iter().flatten() {
             self.add(kept, usize::MAX);
         }
     }
@@ -225,5 +291,29 @@ mod tests {
         );
         assert!(!exemplars.add(&a, &exemplar(991)));
         assert!(exemplars.add(&a, &exemplar(950)));
+        // Gaps are no exemplars: all that there is room for is kept, and what goes is the oldest.
+        for t in 1000..1080 {
+            assert!(exemplars.add(&b, &exemplar(t)));
+        }
+        assert_eq!((exemplars.len(), times(&exemplars).first().copied()), (100, Some(902)));
+        assert!(exemplars.add(&b, &exemplar(2000)) && exemplars.add(&a, &exemplar(902)));
+        assert_eq!((exemplars.len(), times(&exemplars).first().copied()), (100, Some(904)));
+    }
+
+    /// Each deletion looks at the series' own: with a pass over all of them this takes minutes.
+    #[test]
+    fn many_series_are_deleted_one_by_one() {
+        let mut exemplars = Exemplars::new(200_000);
+        let all: Vec<Arc<Series>> = (0..100_000).map(series).collect();
+        for t in 0..2 {
+            assert!(all.iter().all(|series| exemplars.add(series, &exemplar(t))));
+        }
+        for (i, series) in all.iter().enumerate() {
+            exemplars.delete(&series.labels, TimeRange { mint: 1, maxt: 1 });
+            assert_eq!(exemplars.len(), 200_000 - 1 - i);
+        }
+        assert_eq!(times(&exemplars), vec![0; 100_000]);
+        all.iter().for_each(|series| exemplars.delete(&series.labels, TimeRange::ALL));
+        assert_eq!((exemplars.len(), exemplars.by_project["p"].kept.len()), (0, 0));
     }
 }

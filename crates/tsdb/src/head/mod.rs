@@ -176,11 +176,6 @@ impl Head {
         &self.families
     }
 
-    /// The exemplars.
-    pub(crate) fn exemplars(&self) -> &RwLock<Exemplars> {
-        &self.exemplars
-    }
-
     /// The files of sealed chunks.
     pub(crate) fn chunk_files(&self) -> &ChunkFiles {
         &self.chunk_files
