@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{BlockRange, SampleValue, StartRun, TimeRange, Timestamp};
+use model::{BlockRange, STALE_NAN, SampleValue, StartRun, TimeRange, Timestamp};
 
 use super::chunk_files::MappedChunk;
 use super::same::is_same;
@@ -272,11 +272,12 @@ impl HeadSamples {
         }
     }
 
-    /// The newest sample that is still here.
+    /// The newest sample that is still here. If its chunk is damaged its time is known at least: what comes later must
+    /// not be taken for the first sample of all.
     fn last_kept(&self) -> Option<(Timestamp, SampleValue)> {
         let t = self.range()?.maxt;
         let late = self.late().and_then(|late| late.get(&t).cloned());
-        Some((t, late.or_else(|| self.in_chunks(t))?))
+        Some((t, late.or_else(|| self.in_chunks(t)).unwrap_or(SampleValue::Float(STALE_NAN))))
     }
 
     fn drop_empty_aside(&mut self) {
@@ -301,6 +302,19 @@ impl OpenChunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_a_damaged_chunk_samples_are_late() {
+        let (mut samples, one) = (HeadSamples::default(), SampleValue::Float(1.0));
+        for t in [10, 20, BLOCK_MS] {
+            assert_eq!(samples.add(t, one.clone()), Placed::InOrder);
+        }
+        let sealed = &mut samples.sealed[0];
+        *sealed = HeadChunk::new(sealed.range, sealed.encoding, b"");
+        assert!(samples.delete(TimeRange { mint: BLOCK_MS, maxt: BLOCK_MS }));
+        assert_eq!(samples.newest(), Some(20));
+        assert_eq!((samples.add(15, one.clone()), samples.add(30, one)), (Placed::Late, Placed::InOrder));
+    }
 
     /// A hundred thousand series have a hundred thousand of these.
     #[test]
