@@ -87,8 +87,10 @@ fn remove_replaced(dir: &Dir, blocks: &mut Vec<Arc<Block>>) -> Result<(), TsdbEr
 fn replaces(new: &BlockMeta, old: &BlockMeta) -> bool {
     let (made, of) = (&new.compaction, &old.compaction);
     let has_all = !of.sources.is_empty() && of.sources.iter().all(|source| made.sources.contains(source));
+    // A block written anew, perhaps more than once since the old one, keeps its level and is a source itself.
+    let anew = of.level == made.level && made.sources.contains(&new.ulid) && !of.sources.contains(&new.ulid);
     new.ulid != old.ulid
-        && (made.parents.iter().any(|parent| parent.ulid == old.ulid) || of.level < made.level && has_all)
+        && (made.parents.iter().any(|parent| parent.ulid == old.ulid) || has_all && (of.level < made.level || anew))
 }
 
 /// Makes block `name` go away, durably and as a whole.
@@ -172,4 +174,54 @@ impl Db {
 /// The newest timestamp that a block may hold.
 pub(super) fn newest(blocks: &[Arc<Block>]) -> Timestamp {
     blocks.iter().map(|block| block.range().closed().maxt).max().unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The description of block `name`, made of `sources`, which replaces `parents`.
+    fn meta(name: u128, level: u32, sources: &[u128], parents: &[u128]) -> BlockMeta {
+        let name_of = |name: &u128| Ulid(*name).to_string();
+        let parents = parents.iter().map(|name| json!({ "ulid": name_of(name), "minTime": 0, "maxTime": 1 }));
+        let compaction = json!({
+            "level": level,
+            "sources": sources.iter().map(name_of).collect::<Vec<_>>(),
+            "parents": parents.collect::<Vec<_>>(),
+        });
+        let meta =
+            json!({ "ulid": name_of(&name), "minTime": 0, "maxTime": 1, "version": 1, "compaction": compaction });
+        serde_json::from_value(meta).unwrap()
+    }
+
+    #[test]
+    fn a_block_replaces_what_it_was_made_of_and_no_other() {
+        let (first, other) = (meta(1, 1, &[1], &[]), meta(2, 1, &[2], &[]));
+        let (anew, twice) = (meta(3, 1, &[1, 3], &[1]), meta(4, 1, &[1, 3, 4], &[3]));
+        let (merged, merged_anew) = (meta(5, 2, &[1, 2, 3, 4], &[4, 2]), meta(6, 2, &[1, 2, 3, 4, 6], &[5]));
+        // Shares of one merge, as others make them: each has all sources.
+        let shares = [meta(7, 2, &[1, 2], &[]), meta(8, 2, &[1, 2], &[])];
+        for (new, old, expected) in [
+            (&anew, &first, true),
+            (&twice, &anew, true),
+            (&twice, &first, true),
+            (&merged, &first, true),
+            (&merged, &twice, true),
+            (&merged_anew, &merged, true),
+            (&merged_anew, &anew, true),
+            (&first, &anew, false),
+            (&first, &twice, false),
+            (&anew, &twice, false),
+            (&twice, &other, false),
+            (&twice, &merged, false),
+            (&merged, &merged_anew, false),
+            (&shares[0], &shares[1], false),
+            (&shares[0], &other, true),
+            (&merged, &merged, false),
+        ] {
+            assert_eq!(replaces(new, old), expected, "{new:?} and {old:?}");
+        }
+    }
 }
