@@ -13,7 +13,11 @@ use crate::{HOUR_MS, MINUTE_MS, START, attempt, store};
 const CALLS_MAX: u64 = 150;
 
 fn append(times: &[i64]) -> Step {
-    let samples = times.iter().map(|minute| ((1, START + minute * MINUTE_MS, 0), Value::from(0.5))).collect();
+    append_value(times, 0.5)
+}
+
+fn append_value(times: &[i64], v: f64) -> Step {
+    let samples = times.iter().map(|minute| ((1, START + minute * MINUTE_MS, 0), Value::from(v))).collect();
     Step::Append { samples, help: None }
 }
 
@@ -97,4 +101,14 @@ fn a_deletion_is_refused_while_a_block_is_missing() {
         refused += u32::from(!is_deleted);
     }
     assert!(refused > 0);
+}
+
+/// A sample that contradicts one in a block lies in a later block, where no answer shows it. Power failed while a
+/// deletion had reached the first block alone, and the other value came to light.
+#[test]
+fn half_a_deletion_shows_nothing_that_was_outranked() {
+    let all = Doomed { series: None, from: START - HOUR_MS, to: START + HOUR_MS };
+    let contradicted = [append(&[0, 10]), Step::Flush, append_value(&[0], 1.5), Step::Flush];
+    let steps = [&contradicted[..], &[Step::Delete(all), Step::Crash(3)]].concat();
+    check(4, Fault::PowerCut, &steps);
 }
