@@ -69,12 +69,18 @@ impl Db {
     }
 
     /// Writes every block anew that has something deleted, so that the bytes are gone too.
+    ///
+    /// Errors: besides those of the disk, `Unsupported` if a block has chunks that only a later version can read; the
+    /// others are clean then.
     pub fn clean_tombstones(&self) -> Result<(), TsdbError> {
-        let _one = self.exclusive();
+        let (_one, mut done) = (self.exclusive(), Ok(()));
         for block in self.blocks().iter().filter(|block| !block.tombstones().is_empty()) {
-            self.compact_blocks(std::slice::from_ref(block), &|| false)?;
+            match self.compact_blocks(std::slice::from_ref(block), &|| false) {
+                Err(error @ TsdbError::Block(BlockError::Unsupported { .. })) => done = Err(error),
+                cleaned => cleaned?,
+            }
         }
-        Ok(())
+        done
     }
 
     /// Up to where the head should be flushed now.

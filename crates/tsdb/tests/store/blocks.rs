@@ -117,6 +117,35 @@ fn deleted_bytes_are_gone_after_cleaning() {
     assert_eq!(read_all(&open(tmp.path())), expected);
 }
 
+/// A later version wrote a chunk of the oldest block: it stays as it is, which is told, and the others are cleaned.
+#[test]
+fn cleaning_goes_on_past_a_block_of_the_future() {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    fill(&db, 12);
+    db.flush().unwrap();
+    let (meta, _) = db.block_list().into_iter().min_by_key(|(meta, _)| meta.min_time).unwrap();
+    drop(db);
+    let block = tmp.path().join(meta.ulid.to_string());
+    let mut bytes = std::fs::read(block.join("chunks/000001")).unwrap();
+    // The first chunk, behind the header: its length, the encoding, the data, the checksum.
+    let (len, from) = match bytes[8] {
+        low if low < 0x80 => (usize::from(low), 9),
+        low => (usize::from(low & 0x7f) | usize::from(bytes[9]) << 7, 10),
+    };
+    bytes[from] = 9;
+    let crc = crc32c::crc32c(&bytes[from..=from + len]);
+    bytes[from + len + 1..from + len + 5].copy_from_slice(&crc.to_be_bytes());
+    std::fs::write(block.join("chunks/000001"), bytes).unwrap();
+    let db = open(tmp.path());
+    db.delete(&Scope::All, &[vec![Matcher::equal("instance", "node-1")]], TimeRange::ALL).unwrap();
+    let refused = db.clean_tombstones().unwrap_err().to_string();
+    assert!(refused.contains("not supported"), "{refused}");
+    let dirty = |dir: &PathBuf| std::fs::metadata(dir.join("tombstones")).unwrap().len() != 9;
+    let (dirty, clean): (Vec<_>, Vec<_>) = block_dirs(tmp.path()).into_iter().partition(dirty);
+    assert_eq!((&*dirty, clean.is_empty()), (&[block][..], false));
+}
+
 #[test]
 fn the_oldest_blocks_go_when_the_store_is_too_large() {
     let tmp = tempfile::tempdir().unwrap();

@@ -11,6 +11,10 @@ use super::super::series::{Admission, Series};
 /// Changes that are handed over together. With one batch being filled, one waiting and one being applied for each of
 /// two workers it comes to 16 MiB.
 const BATCH_LEN: usize = 1 << 17;
+/// Numbers in the histograms of a batch: however large they are, a batch takes no more than 4 MiB for them.
+const NUMBERS_MAX: usize = 1 << 19;
+/// What a histogram takes beside its buckets, spans and bounds, as so many numbers.
+const NUMBERS_PER_HISTOGRAM: usize = 32;
 /// More workers than this do not help: one thread reads for all.
 const WORKERS_MAX: u32 = 8;
 /// Set in an owner whose change is not a float sample.
@@ -50,6 +54,8 @@ struct Batch {
     times: Vec<i64>,
     values: Vec<f64>,
     others: Vec<Change>,
+    /// Numbers in the histograms among them.
+    numbers: usize,
 }
 
 /// A change of a series that is no float sample.
@@ -57,6 +63,21 @@ pub(super) enum Change {
     Sample(Timestamp, SampleValue),
     Start(StartRun),
     Delete(TimeRange),
+}
+
+impl Change {
+    /// The numbers in it, if it is a histogram.
+    fn numbers(&self) -> usize {
+        match self {
+            Change::Sample(_, SampleValue::Histogram(h) | SampleValue::FloatHistogram(h)) => {
+                let (spans, buckets) = (&h.positive_spans, &h.positive_buckets);
+                let (negative_spans, negative_buckets) = (&h.negative_spans, &h.negative_buckets);
+                let spans = spans.len() + negative_spans.len();
+                NUMBERS_PER_HISTOGRAM + spans + buckets.len() + negative_buckets.len() + h.custom_bounds.len()
+            }
+            _ => 0,
+        }
+    }
 }
 
 impl<'scope> Workers<'scope> {
@@ -89,9 +110,13 @@ impl<'scope> Workers<'scope> {
     pub(super) fn change(&mut self, slot: u32, change: Change) {
         let (worker, owner) = self.owner(slot);
         let worker = &mut self.workers[worker];
+        worker.filling.numbers += change.numbers();
         worker.filling.others.push(change);
         let at = worker.filling.others.len() as i64 - 1;
         worker.push(owner | OTHER, at, 0.0);
+        if NUMBERS_MAX <= worker.filling.numbers {
+            worker.hand_over();
+        }
     }
 
     /// Waits for the workers. Returns the oldest sample that was added.
@@ -120,9 +145,13 @@ impl Worker<'_> {
         batch.times.push(time);
         batch.values.push(value);
         if batch.owners.len() == BATCH_LEN {
-            let next = self.applied.try_recv().unwrap_or_else(|_| Batch::with_room());
-            _ = self.batches.send(std::mem::replace(batch, next));
+            self.hand_over();
         }
+    }
+
+    fn hand_over(&mut self) {
+        let next = self.applied.try_recv().unwrap_or_else(|_| Batch::with_room());
+        _ = self.batches.send(std::mem::replace(&mut self.filling, next));
     }
 }
 
@@ -162,6 +191,7 @@ impl Batch {
         self.times.clear();
         self.values.clear();
         self.others.clear();
+        self.numbers = 0;
     }
 
     /// Orders the changes by their series, those of one series as they came: those of series `i` are at the places
@@ -209,5 +239,32 @@ impl Batch {
             }
         }
         mint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Histogram, Labels, Span};
+
+    use super::*;
+    use crate::wal::SeriesRef;
+
+    #[test]
+    fn large_histograms_make_small_batches() {
+        let positive_spans = vec![Span { offset: 0, length: 10_000 }];
+        let positive_buckets = vec![1.0; 10_000];
+        let wide = Histogram { count: 10_000.0, positive_spans, positive_buckets, ..Histogram::default() };
+        let (wide, count) = (Arc::new(wide), 200);
+        let series = Arc::new(Series::new(SeriesRef(1), 0, Labels::empty()));
+        thread::scope(|scope| {
+            let mut workers = Workers::start(scope, Some(1));
+            workers.series(&series);
+            for t in 0..count {
+                workers.change(0, Change::Sample(t, SampleValue::FloatHistogram(wide.clone())));
+                assert!(workers.workers[0].filling.others.len() <= NUMBERS_MAX / 10_000, "{t}");
+            }
+            assert_eq!(workers.finish(), 0);
+        });
+        assert_eq!(series.range(), Some(TimeRange { mint: 0, maxt: count - 1 }));
     }
 }
