@@ -35,6 +35,12 @@ struct Ring {
     hasher: RandomState,
 }
 
+/// Series of one project that have exemplars.
+struct OfProject {
+    project: Box<str>,
+    series: Vec<Labels>,
+}
+
 #[derive(Debug)]
 struct Kept {
     series: Arc<Series>,
@@ -112,7 +118,7 @@ impl Head {
         budget: &Budget,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Interrupt> {
         let mut all: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
-        for (project, series) in self.series_with_exemplars(sets, budget)? {
+        for OfProject { project, series } in self.series_with_exemplars(sets, budget)? {
             for (labels, kept) in self.exemplars.read().of_series(&project, &series, range) {
                 budget.charge(EXEMPLAR_BYTES)?;
                 all.entry(labels.clone()).or_default().push(kept.exemplar.clone());
@@ -126,7 +132,7 @@ impl Head {
     pub(super) fn select_by_exemplars(&self, sets: &[Vec<Matcher>], range: TimeRange) -> BTreeMap<Labels, Arc<Series>> {
         let selected = self.series_with_exemplars(sets, &Budget::unlimited());
         let mut found = BTreeMap::new();
-        for (project, series) in selected.expect("a budget without limits interrupts nothing") {
+        for OfProject { project, series } in selected.expect("a budget without limits interrupts nothing") {
             for (labels, kept) in self.exemplars.read().of_series(&project, &series, range) {
                 found.entry(labels.clone()).or_insert_with(|| kept.series.clone());
             }
@@ -135,11 +141,7 @@ impl Head {
     }
 
     /// The series that satisfy one of `sets` and have exemplars, by their project.
-    fn series_with_exemplars(
-        &self,
-        sets: &[Vec<Matcher>],
-        budget: &Budget,
-    ) -> Result<Vec<(Box<str>, Vec<Labels>)>, Interrupt> {
+    fn series_with_exemplars(&self, sets: &[Vec<Matcher>], budget: &Budget) -> Result<Vec<OfProject>, Interrupt> {
         let mut all = Vec::new();
         let projects = self.exemplars.read().projects();
         for project in projects {
@@ -150,7 +152,7 @@ impl Head {
             budget.check()?;
             let mut series = self.exemplars.read().series_of(&project);
             series.retain(|labels| sets.iter().any(|set| set.iter().all(|matcher| matcher.matches_labels(labels))));
-            all.push((project, series));
+            all.push(OfProject { project, series });
         }
         Ok(all)
     }
