@@ -11,6 +11,7 @@ use crate::chunk::{self, EncodedChunk};
 use crate::error::TsdbError;
 use crate::head::{Head, HeadChunk, Series, Snapshot};
 use crate::options::{BLOCK_MS, GRACE_MS};
+use crate::steps;
 use crate::wal::{self, Records};
 
 /// Writes the head's samples before `before` to blocks, calls `publish` with each, and lets the head forget them.
@@ -75,13 +76,15 @@ impl Flush<'_> {
         let covers = is_whole.then_some(cover).into_iter().collect();
         let log = LogCovers { store: Some(self.head.log().store()), covers };
         let spec = BlockSpec { log, ..BlockSpec::new(ulid, range) };
-        let chunks = snapshots
-            .iter()
-            .map(|(series, snapshot)| Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot) }));
+        let chunks = snapshots.iter().map(|(series, snapshot)| {
+            let mut starts = Vec::new();
+            steps::note_range(&mut starts, &snapshot.starts, TimeRange { maxt: Timestamp::MAX, ..taken });
+            Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot), starts })
+        });
         let meta = write_block(self.dir, spec, chunks)?;
         publish(&meta).inspect_err(|_| withdraw_block(self.dir, &ulid.to_string()))?;
         for (series, snapshot) in &snapshots {
-            series.forget(snapshot);
+            self.head.forget(series, snapshot);
         }
         tracing::info!(block = %ulid, start = range.start, series = snapshots.len(), "head range written to a block");
         Ok(())

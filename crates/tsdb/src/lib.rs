@@ -15,6 +15,7 @@ mod options;
 mod querier;
 mod select;
 mod stats;
+mod steps;
 mod values;
 mod verify;
 mod wal;

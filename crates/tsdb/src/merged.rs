@@ -6,9 +6,13 @@ use model::{
     Budget, Columns, Histogram, Labels, ResetHint, SampleValue, SeriesSet, StartRun, StorageError, TimeRange, Timestamp,
 };
 
-use crate::block::{Block, ChunkMeta, DeletedRanges, covers, deletes, touches};
+use crate::block::{Block, BlockSeries, ChunkMeta, DeletedRanges, covers, deletes, touches};
 use crate::chunk;
 use crate::head::{CHUNKS_HEAD_DIR, HeadChunk, LOST, Snapshot};
+use crate::steps::{self, PartSteps};
+
+/// The part that is the head: blocks have the numbers below.
+const HEAD: u32 = u32::MAX;
 
 /// The series of one selection with the places of their chunks.
 pub(crate) struct MergedSet {
@@ -22,7 +26,10 @@ pub(crate) struct MergedSeries {
     labels: Labels,
     chunks: Vec<ChunkAt>,
     late: Vec<(Timestamp, SampleValue)>,
-    starts: Vec<StartRun>,
+    /// Since when the samples of the head count.
+    head_starts: Vec<StartRun>,
+    /// The blocks that say since when theirs do, and its reference there.
+    block_starts: Vec<(u32, u32)>,
 }
 
 /// Where a chunk is, and when its samples are.
@@ -104,7 +111,7 @@ impl ChunkAt {
     fn part(&self) -> u32 {
         match self.place {
             Place::Block(idx, _) | Place::Thinned(idx, ..) => idx,
-            Place::Head(_) => u32::MAX,
+            Place::Head(_) => HEAD,
         }
     }
 }
@@ -112,18 +119,23 @@ impl ChunkAt {
 impl MergedSeries {
     /// A series with room for `chunks` chunks.
     pub(crate) fn new(labels: Labels, chunks: usize) -> MergedSeries {
-        MergedSeries { labels, chunks: Vec::with_capacity(chunks), late: Vec::new(), starts: Vec::new() }
+        let chunks = Vec::with_capacity(chunks);
+        MergedSeries { labels, chunks, late: Vec::new(), head_starts: Vec::new(), block_starts: Vec::new() }
     }
 
     /// Adds a block's chunks inside `range`. Blocks come before the head: at equal times the earlier part wins.
     pub(crate) fn add_block(
         &mut self,
         block_idx: u32,
-        chunks: &[ChunkMeta],
+        block: &Block,
+        series: &BlockSeries,
         deleted: Option<&DeletedRanges>,
         range: TimeRange,
     ) {
-        for chunk in chunks.iter().filter(|chunk| chunk.range().overlaps(range)) {
+        if block.has_starts(series.reference) {
+            self.block_starts.push((block_idx, series.reference));
+        }
+        for chunk in series.chunks.iter().filter(|chunk| chunk.range().overlaps(range)) {
             let place = match deleted {
                 Some(deleted) if covers(deleted, chunk.range()) => continue,
                 Some(deleted) if touches(deleted, chunk.range()) => Place::Thinned(block_idx, *chunk, deleted.clone()),
@@ -137,7 +149,7 @@ impl MergedSeries {
     pub(crate) fn add_head(&mut self, snapshot: Snapshot) {
         self.chunks.extend(snapshot.chunks.into_iter().map(|c| ChunkAt { range: c.range, place: Place::Head(c) }));
         self.late = snapshot.late;
-        self.starts = snapshot.starts;
+        self.head_starts = snapshot.starts;
     }
 }
 
@@ -181,28 +193,43 @@ impl MergedSet {
         }
     }
 
-    /// Decodes chunks that overlap, or that late samples fall among, into one ascending run.
+    /// Since when the samples of each part of a series count.
+    fn part_steps(&self, series: &MergedSeries) -> PartSteps {
+        let mut parts = PartSteps::default();
+        for (block_idx, reference) in &series.block_starts {
+            parts.add(*block_idx, self.blocks[*block_idx as usize].starts(*reference, self.range));
+        }
+        parts.add(HEAD, series.head_starts.clone());
+        parts
+    }
+
+    /// Decodes chunks that overlap, or that late samples fall among, into one ascending run. Each sample counts since
+    /// when the part says that it is from.
     fn decode_overlapping(
         &self,
         chunks: &[ChunkAt],
         late: &[(Timestamp, SampleValue)],
+        starts: &PartSteps,
         into: &mut Columns,
         budget: &Budget,
     ) -> Result<(), StorageError> {
-        let mut run: Vec<(Timestamp, Value)> = Vec::new();
+        let mut run: Vec<(Timestamp, u32, Value)> = Vec::new();
         let mut one = Columns::default();
         let mut by_part: Vec<&ChunkAt> = chunks.iter().collect();
         by_part.sort_by_key(|chunk| chunk.part());
         for chunk in by_part {
             one.clear();
             self.decode(chunk, &mut one, budget)?;
-            run.extend(samples(&one));
+            run.extend(samples(&one).map(|(t, value)| (t, chunk.part(), value)));
         }
-        run.extend(late.iter().map(|(t, value)| (*t, Value::from(value))));
+        run.extend(late.iter().map(|(t, value)| (*t, HEAD, Value::from(value))));
         // Stable, so that of equal times the first part's sample comes first and stays.
-        run.sort_by_key(|(t, _)| *t);
-        run.dedup_by_key(|(t, _)| *t);
-        for (t, value) in run {
+        run.sort_by_key(|(t, ..)| *t);
+        run.dedup_by_key(|(t, ..)| *t);
+        for (t, part, value) in run {
+            if !starts.is_empty() {
+                steps::note(&mut into.starts, t, steps::at(starts.of(part), t));
+            }
             push(into, t, value.without_neighbour());
         }
         Ok(())
@@ -287,23 +314,25 @@ impl SeriesSet for MergedSet {
 
     fn read(&self, series_idx: usize, into: &mut Columns, budget: &Budget) -> Result<(), StorageError> {
         into.clear();
-        let MergedSeries { chunks, late, starts, .. } = &self.series[series_idx];
-        into.starts.extend_from_slice(starts);
+        let series = &self.series[series_idx];
+        let starts = self.part_steps(series);
+        let MergedSeries { chunks, late, .. } = series;
         let (mut chunks, mut late) = (chunks.as_slice(), late.as_slice());
         while let Some(first) = chunks.first() {
             budget.check()?;
             let (together, end) = overlapping(chunks, first.range.maxt);
             let before = late.partition_point(|(t, _)| *t < first.range.mint);
             let until = late.partition_point(|(t, _)| *t <= end).max(before);
-            self.decode_overlapping(&[], &late[..before], into, budget)?;
+            self.decode_overlapping(&[], &late[..before], &starts, into, budget)?;
             if together == 1 && before == until {
+                steps::note_range(&mut into.starts, starts.of(first.part()), first.range);
                 self.decode(first, into, budget)?;
             } else {
-                self.decode_overlapping(&chunks[..together], &late[before..until], into, budget)?;
+                self.decode_overlapping(&chunks[..together], &late[before..until], &starts, into, budget)?;
             }
             (chunks, late) = (&chunks[together..], &late[until..]);
         }
-        self.decode_overlapping(&[], late, into, budget)
+        self.decode_overlapping(&[], late, &starts, into, budget)
     }
 }
 

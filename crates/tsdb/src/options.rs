@@ -25,6 +25,8 @@ pub struct Options {
     pub series_per_project_max: usize,
     /// Exemplars kept of one project; the oldest go first. Default: 10,000.
     pub exemplars_per_project_max: usize,
+    /// Exemplars kept of all projects together: each may keep its even share, and one in any case. Default: 1,000,000.
+    pub exemplars_max: usize,
     /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
     pub series_cache_bytes: usize,
     /// Bytes of full chunks in the head that leave the memory for a file together. Default: 16 MiB.
@@ -41,6 +43,7 @@ impl Default for Options {
             future_ms: 10 * 60 * 1000,
             series_per_project_max: 1_000_000,
             exemplars_per_project_max: 10_000,
+            exemplars_max: 1_000_000,
             series_cache_bytes: 8 << 20,
             head_chunk_file_bytes: 16 << 20,
         }

@@ -177,7 +177,7 @@ impl<'a> Querier<'a> {
             let tombstones = block.tombstones();
             for series in found {
                 let idx = place(&series.labels, &mut merged)?;
-                merged[idx].add_block(block_idx, &series.chunks, tombstones.of(series.reference), range);
+                merged[idx].add_block(block_idx, block, &series, tombstones.of(series.reference), range);
             }
         }
         for (labels, snapshot) in head {

@@ -169,7 +169,7 @@ fn promtool_reads_our_blocks() {
     };
     let series = all.iter().map(|(labels, samples)| {
         let chunks = inside(samples).chunks(120).map(encode).collect();
-        Ok(SeriesChunks { labels: labels.clone(), chunks })
+        Ok(SeriesChunks { labels: labels.clone(), chunks, starts: Vec::new() })
     });
     let ulid = Ulid::from_parts(range.end.cast_unsigned(), 1);
     // A key of our own in meta.json, which must not disturb anyone.

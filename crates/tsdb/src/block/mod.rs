@@ -7,6 +7,7 @@ mod meta;
 pub(crate) mod output;
 mod repair;
 mod segments;
+mod starts;
 mod tombstones;
 mod writer;
 
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use disk::Dir;
-use model::{BlockRange, Budget, Matcher, TimeRange};
+use model::{BlockRange, Budget, Matcher, StartRun, TimeRange};
 use roaring::RoaringBitmap;
 use ulid::Ulid;
 
@@ -27,6 +28,7 @@ use crate::integrity::{Finding, Findings};
 use crate::select::{self, LabelIndex};
 use cache::SeriesCache;
 use segments::Segments;
+use starts::{BlockStarts, STARTS_LOST};
 
 pub use crate::index::{BlockSeries, ChunkMeta};
 pub(crate) use tombstones::{DeletedRanges, Tombstones, covers, deletes, touches};
@@ -54,6 +56,8 @@ pub struct Block {
     size_bytes: u64,
     index: Index,
     segments: Segments,
+    /// Since when samples count, if somebody said so.
+    starts: Option<BlockStarts>,
     cache: SeriesCache,
     /// Where damage is told; shared with the store.
     findings: Findings,
@@ -84,6 +88,7 @@ impl Block {
             size_bytes: dir.size_bytes()?,
             index: Index::open(&dir, name)?,
             segments: Segments::open(&dir, name)?,
+            starts: None,
             cache: SeriesCache::new(series_cache_bytes),
             tombstones: ArcSwap::default(),
             findings,
@@ -95,6 +100,7 @@ impl Block {
         }
         let mut tombstones = block.read_tombstones(name)?;
         block.tell_opened(meta_damage.as_ref(), &tombstones);
+        block.starts = block.read_starts(name)?;
         for series in block.series(&tombstones.references().collect(), &Budget::unlimited())? {
             tombstones.note_hidden(&series);
         }
@@ -203,12 +209,25 @@ impl Block {
                 }
             }
         }
+        if let Some(Err(e)) = self.starts.as_ref().map(BlockStarts::verify) {
+            self.tell(&e, STARTS_LOST, self.range().closed(), &budget);
+        }
         (bytes, None)
     }
 
     /// The error that a chunk whose checksum is right does not decode.
     pub(crate) fn corrupt_chunk(&self, chunk: &ChunkMeta, error: &ChunkError) -> BlockError {
         self.segments.corrupt(chunk.reference, error.to_string())
+    }
+
+    /// Whether the block says since when samples of the series at `reference` count.
+    pub(crate) fn has_starts(&self, reference: u32) -> bool {
+        self.starts.as_ref().is_some_and(|starts| starts.has(reference))
+    }
+
+    /// Since when the samples of the series at `reference` count: the last step before `range`, and those inside.
+    pub(crate) fn starts(&self, reference: u32, range: TimeRange) -> Vec<StartRun> {
+        self.starts.as_ref().map_or_else(Vec::new, |starts| starts.read(reference, range))
     }
 
     /// What is deleted now.

@@ -44,7 +44,7 @@ fn fleet(n: usize) -> Vec<SeriesChunks> {
         let start = rng.random_range(0..3_000_000);
         let chunks =
             (0..3).map(|c| chunk(&[(start + c * 1_000_000, c as f64), (start + c * 1_000_000 + 900_000, 1.5)]));
-        SeriesChunks { labels, chunks: chunks.collect() }
+        SeriesChunks { labels, chunks: chunks.collect(), starts: Vec::new() }
     };
     labels.into_iter().map(series).collect()
 }
@@ -111,6 +111,7 @@ fn the_bytes_of_a_block_do_not_change() {
     let series = |node: &str, chunks: Vec<EncodedChunk>| SeriesChunks {
         labels: Labels::from_pairs([("__name__", "up"), ("node", node)]),
         chunks,
+        starts: Vec::new(),
     };
     let first = vec![chunk(&[(1000, 1.0), (2000, 1.0)]), chunk(&[(3000, 0.0)])];
     let meta = write(&dir, 1, &[series("a", first), series("b", vec![chunk(&[(1500, 0.5)])])]);
@@ -207,8 +208,10 @@ fn labels_of_many_series_come_from_the_postings() {
             Labels::from_pairs([("__name__", "m"), ("id", &id), (["even", "odd"][i % 2], "yes")])
         })
         .collect();
-    let series: Vec<_> =
-        labels.into_iter().map(|labels| SeriesChunks { labels, chunks: vec![chunk(&[(5, 1.0)])] }).collect();
+    let series: Vec<_> = labels
+        .into_iter()
+        .map(|labels| SeriesChunks { labels, chunks: vec![chunk(&[(5, 1.0)])], starts: Vec::new() })
+        .collect();
     let block = open(&dir, &write(&dir, 1, &series));
     let (budget, most) = (Budget::unlimited(), [Matcher::new("id", MatchOp::NotRegex, "1.?").unwrap()]);
     assert_eq!(block.label_names(&most, usize::MAX, &budget).unwrap(), ["__name__", "even", "id", "odd"]);
@@ -235,13 +238,16 @@ fn an_ended_query_stops_a_selection() {
 fn series_that_break_a_rule_publish_nothing() {
     let labels = |v: &str| Labels::from_pairs([("a", v)]);
     let one = || chunk(&[(10, 1.0), (20, 2.0)]);
-    let series = |v: &str, chunks: Vec<EncodedChunk>| SeriesChunks { labels: labels(v), chunks };
+    let series = |v: &str, chunks: Vec<EncodedChunk>| SeriesChunks { labels: labels(v), chunks, starts: Vec::new() };
     let (reversed, empty) = (EncodedChunk { maxt: 5, ..one() }, EncodedChunk { bytes: vec![0, 0], ..one() });
     let late = chunk(&[(RANGE.end - 1, 1.0), (RANGE.end, 1.0)]);
     for (series, error) in [
         (vec![series("y", vec![one()]), series("x", vec![one()])], "series {a=\"x\"} comes after {a=\"y\"}"),
         (vec![series("x", vec![one()]), series("x", vec![one()])], "series {a=\"x\"} comes after {a=\"x\"}"),
-        (vec![SeriesChunks { labels: Labels::empty(), chunks: vec![one()] }], "series {} comes after {}"),
+        (
+            vec![SeriesChunks { labels: Labels::empty(), chunks: vec![one()], starts: Vec::new() }],
+            "series {} comes after {}",
+        ),
         (vec![series("x", vec![])], "series {a=\"x\"} has no chunk"),
         (
             vec![series("x", vec![one(), one()])],
@@ -293,7 +299,11 @@ fn histogram_chunks_are_handed_out_and_counted() {
     let dir = Dir::open(tmp.path()).unwrap();
     let float = chunk(&[(10, 1.0), (20, 2.0)]);
     let histogram = EncodedChunk { mint: 30, maxt: 40, encoding: Encoding::Histogram, bytes: vec![0, 3, 1, 2, 3] };
-    let series = SeriesChunks { labels: Labels::from_pairs([("a", "b")]), chunks: vec![float, histogram.clone()] };
+    let series = SeriesChunks {
+        labels: Labels::from_pairs([("a", "b")]),
+        chunks: vec![float, histogram.clone()],
+        starts: Vec::new(),
+    };
     let meta = write(&dir, 1, &[series]);
     let counts = (meta.stats.num_samples, meta.stats.num_float_samples, meta.stats.num_histogram_samples);
     assert_eq!(counts, (5, 2, 3));
@@ -381,4 +391,42 @@ fn no_cut_file_makes_reading_panic() {
         }
         overwrite(&block, file, &bytes);
     }
+}
+
+#[test]
+fn start_timestamps_come_back_and_no_changed_byte_is_believed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(tmp.path()).unwrap();
+    let run = |from, start| StartRun { from, start };
+    let mut series = fleet(12);
+    series[3].starts = vec![run(-7, -50), run(1000, 900), run(1015, 1000)];
+    series[11].starts = vec![run(i64::MIN, 3), run(i64::MAX, 0)];
+    let name = write(&dir, 1, &series).ulid.to_string();
+    let open = || {
+        let findings = Findings::default();
+        let block = Block::open_telling(&dir, &name, 0, findings.clone()).unwrap();
+        let found = block.select(&[], TimeRange::ALL, &Budget::unlimited()).unwrap();
+        let starts: Vec<_> = found.iter().map(|series| block.starts(series.reference, TimeRange::ALL)).collect();
+        (block, findings.all(), starts)
+    };
+    let (block, findings, starts) = open();
+    assert_eq!((findings, &starts), (vec![], &series.iter().map(|series| series.starts.clone()).collect()));
+    let fourth = block.select(&[], TimeRange::ALL, &Budget::unlimited()).unwrap()[3].reference;
+    for (mint, maxt, expected) in [(-8, -8, 0..0), (0, 999, 0..1), (1000, 1014, 1..2), (500, 5000, 0..3)] {
+        assert_eq!(block.starts(fourth, TimeRange { mint, maxt }), starts[3][expected], "[{mint}, {maxt}]");
+    }
+    let (files, bytes) = (dir.sub(&name).unwrap(), dir.read(&format!("{name}/starts")).unwrap());
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x41;
+        for damaged in [&changed[..], &bytes[..at]] {
+            overwrite(&files, "starts", damaged);
+            let (block, findings, starts) = open();
+            assert_eq!((findings.len(), block.is_damaged()), (1, true), "byte {at}");
+            assert!(starts.iter().all(Vec::is_empty), "byte {at}");
+        }
+    }
+    files.remove("starts").unwrap();
+    let (_, findings, starts) = open();
+    assert!(findings.is_empty() && starts.iter().all(Vec::is_empty), "a block of others has none");
 }

@@ -1,13 +1,14 @@
 //! Writes a block: everything in a temporary directory, made durable, and published by one rename.
 
 use disk::Dir;
-use model::{BlockRange, Labels};
+use model::{BlockRange, Labels, StartRun};
 
 use super::CREATION_SUFFIX;
 use super::error::BlockError;
 use super::meta::{BlockMeta, BlockSpec, BlockStats};
 use super::output::Output;
 use super::segments::SegmentWriter;
+use super::starts::StartsWriter;
 use super::tombstones::{TOMBSTONES_FILE, Tombstones};
 use crate::chunk::EncodedChunk;
 use crate::index::{ChunkMeta, IndexWriter};
@@ -19,6 +20,8 @@ pub struct SeriesChunks {
     pub labels: Labels,
     /// Its chunks, at least one: ascending, not overlapping, inside the block's range.
     pub chunks: Vec<EncodedChunk>,
+    /// Since when its samples count, ascending; empty when that is not known.
+    pub starts: Vec<StartRun>,
 }
 
 /// Writes a block into `parent` and publishes it under its ULID; after this returns, it is durable.
@@ -66,6 +69,7 @@ fn write_files(
 ) -> Result<BlockMeta, BlockError> {
     let mut segments = SegmentWriter::create(dir)?;
     let mut index = IndexWriter::create(dir)?;
+    let mut starts = StartsWriter::new(dir);
     let mut stats = BlockStats::default();
     let mut last = Labels::empty();
     let mut metas = Vec::new();
@@ -85,6 +89,7 @@ fn write_files(
             return Err(BlockError::invalid(format!("series {} has no chunk", series.labels)));
         }
         index.add(&series.labels, &metas)?;
+        starts.add(&series.starts)?;
         stats.num_series += 1;
         last = series.labels;
     }
@@ -93,6 +98,7 @@ fn write_files(
     }
     segments.finish()?;
     index.finish()?;
+    starts.finish()?;
     write_no_tombstones(dir)?;
     let meta = BlockMeta::new(spec, stats);
     meta.write(dir)?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Budget, SampleValue, Timestamp};
+use model::{Budget, SampleValue, StartRun, TimeRange, Timestamp};
 
 use crate::block::{Block, BlockError, BlockSeries, ChunkMeta, DeletedRanges, Scan, SeriesChunks, Tombstones};
 use crate::block::{covers, deletes, touches};
 use crate::chunk::{self, EncodedChunk};
+use crate::steps::{self, PartSteps};
 
 /// Walks over all series of its blocks, in the order of labels. Those without a sample are left out.
 pub(super) struct MergedSeries<'a> {
@@ -24,7 +25,7 @@ struct Part<'a> {
 /// A chunk of one part.
 struct ChunkOf<'a> {
     /// The position of its part: the lower one wins at equal times.
-    part: usize,
+    part: u32,
     block: &'a Block,
     meta: ChunkMeta,
     deleted: Option<DeletedRanges>,
@@ -39,14 +40,15 @@ impl<'a> MergedSeries<'a> {
         Ok(MergedSeries { parts: blocks.iter().map(part).collect::<Result<_, BlockError>>()? })
     }
 
-    /// The chunks of the next series, from every part that has it.
-    fn next_chunks(&mut self) -> Option<(model::Labels, Vec<ChunkOf<'a>>)> {
+    /// The chunks of the next series, from every part that has it, and since when the samples of each part count.
+    fn next_chunks(&mut self) -> Option<(model::Labels, Vec<ChunkOf<'a>>, PartSteps)> {
         let labels =
             self.parts.iter().filter_map(|part| part.next.as_ref()).map(|series| &series.labels).min()?.clone();
-        let mut chunks = Vec::new();
-        for (idx, part) in self.parts.iter_mut().enumerate() {
+        let (mut chunks, mut starts) = (Vec::new(), PartSteps::default());
+        for (idx, part) in (0..).zip(&mut self.parts) {
             if let Some(series) = part.next.take_if(|series| series.labels == labels) {
                 part.next = part.rest.next();
+                starts.add(idx, part.block.starts(series.reference, TimeRange::ALL));
                 let deleted = part.tombstones.of(series.reference).cloned();
                 let whole = |meta: &&ChunkMeta| deleted.as_ref().is_none_or(|deleted| !covers(deleted, meta.range()));
                 chunks.extend(series.chunks.iter().filter(whole).map(|meta| ChunkOf {
@@ -58,7 +60,7 @@ impl<'a> MergedSeries<'a> {
             }
         }
         chunks.sort_by_key(|chunk| (chunk.meta.mint, chunk.part));
-        Some((labels, chunks))
+        Some((labels, chunks, starts))
     }
 }
 
@@ -67,13 +69,14 @@ impl Iterator for MergedSeries<'_> {
 
     fn next(&mut self) -> Option<Result<SeriesChunks, BlockError>> {
         loop {
-            let (labels, of_parts) = self.next_chunks()?;
-            let mut chunks = Vec::with_capacity(of_parts.len());
-            if let Err(e) = overlapping(&of_parts).try_for_each(|together| join(together, &mut chunks)) {
+            let (labels, of_parts, steps) = self.next_chunks()?;
+            let (mut chunks, mut starts) = (Vec::with_capacity(of_parts.len()), Vec::new());
+            let mut join = |together: &[ChunkOf<'_>]| join(together, &steps, &mut chunks, &mut starts);
+            if let Err(e) = overlapping(&of_parts).try_for_each(&mut join) {
                 return Some(Err(e));
             }
             if !chunks.is_empty() {
-                return Some(Ok(SeriesChunks { labels, chunks }));
+                return Some(Ok(SeriesChunks { labels, chunks, starts }));
             }
         }
     }
@@ -92,11 +95,18 @@ fn overlapping<'b, 'a>(chunks: &'b [ChunkOf<'a>]) -> impl Iterator<Item = &'b [C
     })
 }
 
-/// Adds the chunks of one group to `into`: a chunk alone as it is, others decoded, merged and encoded again.
-fn join(chunks: &[ChunkOf<'_>], into: &mut Vec<EncodedChunk>) -> Result<(), BlockError> {
+/// Adds the chunks of one group to `into`: a chunk alone as it is, others decoded, merged and encoded again. Adds to
+/// `starts` since when their samples count: each since when the part says that it is from.
+fn join(
+    chunks: &[ChunkOf<'_>],
+    steps: &PartSteps,
+    into: &mut Vec<EncodedChunk>,
+    starts: &mut Vec<StartRun>,
+) -> Result<(), BlockError> {
     if let [alone] = chunks
         && alone.deleted.is_none()
     {
+        steps::note_range(starts, steps.of(alone.part), alone.meta.range());
         into.extend(alone.read()?.map(|(encoding, bytes)| EncodedChunk {
             mint: alone.meta.mint,
             maxt: alone.meta.maxt,
@@ -107,14 +117,17 @@ fn join(chunks: &[ChunkOf<'_>], into: &mut Vec<EncodedChunk>) -> Result<(), Bloc
     }
     let mut by_part: Vec<&ChunkOf<'_>> = chunks.iter().collect();
     by_part.sort_by_key(|chunk| chunk.part);
-    let mut samples: Vec<(Timestamp, SampleValue)> = Vec::new();
+    let mut samples: Vec<(Timestamp, u32, SampleValue)> = Vec::new();
     for chunk in by_part {
-        samples.extend(chunk.samples()?);
+        samples.extend(chunk.samples()?.into_iter().map(|(t, value)| (t, chunk.part, value)));
     }
     // Stable: of equal times the sample of the first part stays.
-    samples.sort_by_key(|(t, _)| *t);
-    samples.dedup_by_key(|(t, _)| *t);
-    into.extend(chunk::encode(samples));
+    samples.sort_by_key(|(t, ..)| *t);
+    samples.dedup_by_key(|(t, ..)| *t);
+    if !steps.is_empty() {
+        samples.iter().for_each(|(t, part, _)| steps::note(starts, *t, steps::at(steps.of(*part), *t)));
+    }
+    into.extend(chunk::encode(samples.into_iter().map(|(t, _, value)| (t, value))));
     Ok(())
 }
 

@@ -29,7 +29,11 @@ fn write(dir: &Dir, segment: u64, series: &[(&str, std::ops::Range<i64>, f64)]) 
     let log = LogCovers { store: Some(Ulid(9)), covers };
     let spec = BlockSpec { log, ..BlockSpec::new(Ulid::from_parts(segment, 1), range) };
     let chunks = series.iter().map(|(name, times, v)| {
-        Ok(SeriesChunks { labels: labels(name), chunks: float_chunks(times.clone().step_by(10).map(|t| (t, *v))) })
+        Ok(SeriesChunks {
+            labels: labels(name),
+            chunks: float_chunks(times.clone().step_by(10).map(|t| (t, *v))),
+            starts: Vec::new(),
+        })
     });
     let meta = write_block(dir, spec, chunks).unwrap();
     open(dir, &meta)

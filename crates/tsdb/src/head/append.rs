@@ -177,20 +177,23 @@ impl<'a> Appender<'a> {
     ///
     /// Errors: the log failed. Nothing is acknowledged; the same request may be sent again and then reports duplicates
     /// only after they are durable.
-    pub fn commit(self, now: Timestamp) -> Result<AppendReport, AppendError> {
+    pub fn commit(mut self, now: Timestamp) -> Result<AppendReport, AppendError> {
         let head = self.head;
         let mut report = AppendReport::default();
         let position = {
             let mut commit = head.commit.lock();
             let mut admitting = Admitting::start(head, &mut commit, now, &mut report)?;
+            // Before the samples: who sees one of those must see since when it counts. The oldest first: what is told of
+            // one sample is not what was told of a newer one.
+            self.starts.sort_by_key(|(_, run)| run.from);
+            for (series, run) in self.starts {
+                admitting.start_run(series.0, run);
+            }
             for (series, sample) in self.floats {
                 admitting.float(series.0, sample);
             }
             for (series, t, value) in self.histograms {
                 admitting.histogram(series.0, t, value);
-            }
-            for (series, run) in self.starts {
-                admitting.start_run(series.0, run);
             }
             for (series, exemplar) in self.exemplars {
                 admitting.exemplar(series.0, exemplar);

@@ -127,15 +127,12 @@ impl<'a> Admitting<'a> {
         if self.out_of_bounds(told.from).is_some() {
             return;
         }
-        let series =
-            if series.is_gone() { self.head.with_index(|i| i.get(&series.labels).cloned()) } else { Some(series) };
+        let series = if series.is_gone() { self.head.series(&series.labels) } else { Some(series) };
         let Some(series) = series else { return };
-        let steps = series.tell_start(told);
-        if steps[0].is_some() {
-            let record = |step: StartRun| StartRecord { series: series.id, from: step.from, start: step.start };
-            self.commit.starts.extend(steps.into_iter().flatten().map(record));
-            self.describe(series);
-        }
+        // With the last step of before: samples between that one and this one need it in the same segment.
+        self.describe(series.clone());
+        let record = |step: StartRun| StartRecord { series: series.id, from: step.from, start: step.start };
+        self.commit.starts.extend(series.tell_start(told).into_iter().flatten().map(record));
     }
 
     /// Decides on an exemplar.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ahash::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 use model::{Budget, Exemplar, Interrupt, Labels, Matcher, PROJECT_LABEL, TimeRange};
 
 use super::Head;
 use super::series::Series;
+use crate::wal::SeriesRef;
 
 /// Bytes charged for each exemplar of an answer.
 const EXEMPLAR_BYTES: usize = 128;
@@ -18,6 +19,7 @@ const EXEMPLAR_BYTES: usize = 128;
 pub(crate) struct Exemplars {
     by_project: HashMap<Box<str>, Ring, RandomState>,
     per_project_max: usize,
+    total_max: usize,
 }
 
 /// The exemplars of one project, the first written first.
@@ -48,19 +50,36 @@ struct Kept {
 }
 
 impl Exemplars {
-    /// None yet, and of each project no more than `per_project_max`, but one.
-    pub(super) fn new(per_project_max: usize) -> Exemplars {
-        Exemplars { by_project: HashMap::default(), per_project_max: per_project_max.max(1) }
+    /// None yet, of each project no more than `per_project_max`, and of all no more than `total_max`, but one of each.
+    pub(super) fn new(per_project_max: usize, total_max: usize) -> Exemplars {
+        Exemplars { by_project: HashMap::default(), per_project_max, total_max }
+    }
+
+    /// How many a project may have: an even share if there are many of them.
+    fn share(&self) -> usize {
+        let share = self.total_max / self.by_project.len().max(1);
+        self.per_project_max.min(share).max(1)
     }
 
     /// Keeps an exemplar; the project's oldest one goes if there are too many. Returns whether it is news.
     pub(super) fn add(&mut self, series: &Arc<Series>, exemplar: &Exemplar) -> bool {
         let project = project(&series.labels);
-        let ring = match self.by_project.get_mut(project) {
-            Some(ring) => ring,
-            None => self.by_project.entry(project.into()).or_default(),
-        };
-        ring.add(Kept { series: series.clone(), exemplar: exemplar.clone() }, self.per_project_max)
+        if !self.by_project.contains_key(project) {
+            self.by_project.insert(project.into(), Ring::default());
+            // One project more: the shares of the others are smaller now.
+            let share = self.share();
+            self.by_project.values_mut().for_each(|ring| ring.shrink(share));
+        }
+        let share = self.share();
+        let new = Kept { series: series.clone(), exemplar: exemplar.clone() };
+        self.by_project.get_mut(project).is_some_and(|ring| ring.add(new, share))
+    }
+
+    /// The series among `wanted` that have one: some of them may be in no index any more.
+    pub(super) fn series_among(&self, wanted: &HashSet<SeriesRef>) -> BTreeMap<SeriesRef, Arc<Series>> {
+        let kept = self.by_project.values().flat_map(|ring| ring.kept.iter().flatten());
+        let among = kept.filter(|kept| wanted.contains(&kept.series.id));
+        among.map(|kept| (kept.series.id, kept.series.clone())).collect()
     }
 
     /// The series of one project that have some.
@@ -167,9 +186,7 @@ impl Ring {
         if self.places.find(hash, is_same).is_some() {
             return false;
         }
-        if max <= self.places.len() {
-            self.drop_oldest();
-        }
+        self.shrink(max - 1);
         let number = self.dropped + self.kept.len() as u64;
         self.by_series.entry(new.series.labels.clone()).or_default().push_back(number);
         self.kept.push_back(Some(new));
@@ -178,6 +195,13 @@ impl Ring {
             |number: &u64| kept[position(*number, dropped)].as_ref().map_or(0, |kept| self::hash(hasher, kept));
         self.places.insert_unique(hash, number, rehash);
         true
+    }
+
+    /// Forgets the oldest until there are no more than `max`.
+    fn shrink(&mut self, max: usize) {
+        while max < self.places.len() {
+            self.drop_oldest();
+        }
     }
 
     fn drop_oldest(&mut self) {
@@ -260,7 +284,6 @@ fn hash(hasher: &RandomState, kept: &Kept) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wal::SeriesRef;
 
     fn series(i: u32) -> Arc<Series> {
         let labels = Labels::from_pairs([("i", i.to_string().as_str()), (PROJECT_LABEL, "p")]);
@@ -277,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_and_what_is_kept_is_known() {
-        let (mut exemplars, a, b) = (Exemplars::new(100), series(1), series(2));
+        let (mut exemplars, a, b) = (Exemplars::new(100, 1000), series(1), series(2));
         for t in 0..1000 {
             assert!(exemplars.add(&a, &exemplar(t)));
             assert!(!exemplars.add(&series(1), &exemplar(t)), "{t}");
@@ -317,5 +340,29 @@ mod tests {
         assert_eq!(times(&exemplars), vec![0; 100_000]);
         all.iter().for_each(|series| exemplars.delete(&series.labels, TimeRange::ALL));
         assert_eq!((exemplars.len(), exemplars.by_project["p"].kept.len()), (0, 0));
+    }
+
+    #[test]
+    fn many_projects_have_even_shares() {
+        let mut exemplars = Exemplars::new(100, 120);
+        let of = |project: &str| {
+            let labels = Labels::from_pairs([("i", "1"), (PROJECT_LABEL, project)]);
+            Arc::new(Series::new(SeriesRef(1), 1, labels))
+        };
+        let kept = |exemplars: &Exemplars, project: &str| {
+            exemplars.of_project(project).map(|(_, exemplar)| exemplar.t).collect::<Vec<_>>()
+        };
+        for t in 0..200 {
+            exemplars.add(&of("a"), &exemplar(t));
+        }
+        assert_eq!(exemplars.len(), 100);
+        exemplars.add(&of("b"), &exemplar(1));
+        assert_eq!(kept(&exemplars, "a"), (140..200).collect::<Vec<_>>());
+        for project in 0..300 {
+            exemplars.add(&of(&project.to_string()), &exemplar(7));
+        }
+        assert_eq!((kept(&exemplars, "a"), kept(&exemplars, "b"), exemplars.len()), (vec![199], vec![1], 302));
+        assert!(exemplars.add(&of("a"), &exemplar(300)));
+        assert_eq!(kept(&exemplars, "a"), [300]);
     }
 }

@@ -234,6 +234,13 @@ impl Head {
         self.log.wait_durable(position, self)
     }
 
+    /// Lets a series forget what a block has of it.
+    pub(crate) fn forget(&self, series: &Series, taken: &Snapshot) {
+        // A sample and since when it counts come one after the other: no commit must be between the two.
+        let _no_commit = (!taken.starts.is_empty()).then(|| self.hold());
+        series.forget(taken);
+    }
+
     /// Drops the series that are empty and had no sample since `before`, and moves the head's oldest time up.
     pub(crate) fn retire_series(&self, before: Timestamp) {
         self.counts.mint_added.store(Timestamp::MAX, Relaxed);

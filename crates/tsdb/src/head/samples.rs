@@ -81,6 +81,14 @@ impl HeadSamples {
         self.aside.get_or_insert_default().starts.set(step);
     }
 
+    /// Forgets all start timestamps.
+    pub(super) fn forget_starts(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.starts = Starts::default();
+        }
+        self.drop_empty_aside();
+    }
+
     /// Since when the newest samples count.
     pub(super) fn last_start(&self) -> Option<StartRun> {
         self.aside.as_ref()?.starts.last()
@@ -100,12 +108,14 @@ impl HeadSamples {
     pub(super) fn snapshot(&self, range: TimeRange) -> Snapshot {
         let open = self.open.as_ref().filter(|open| open.range().overlaps(range)).map(OpenChunk::to_chunk);
         let sealed = self.sealed.iter().filter(|chunk| chunk.range.overlaps(range)).cloned();
-        let chunks = sealed.chain(open).collect();
+        let chunks: Vec<HeadChunk> = sealed.chain(open).collect();
         let Some(aside) = self.aside.as_ref().filter(|_| range.mint <= range.maxt) else {
             return Snapshot { chunks, ..Snapshot::default() };
         };
         let late = aside.late.range(range.mint..=range.maxt).map(|(t, value)| (*t, value.clone())).collect();
-        Snapshot { chunks, late, starts: aside.starts.inside(range).to_vec() }
+        // Chunks are whole: the last one may go on behind the range.
+        let maxt = chunks.last().map_or(range.maxt, |chunk| chunk.range.maxt.max(range.maxt));
+        Snapshot { chunks, late, starts: aside.starts.inside(TimeRange { maxt, ..range }).to_vec() }
     }
 
     /// Whether there is a chunk or a late sample that may lie inside `range`.
@@ -125,7 +135,11 @@ impl HeadSamples {
         }
         if let Some(aside) = &mut self.aside {
             taken.late.iter().for_each(|(t, _)| _ = aside.late.remove(t));
-            aside.starts.forget(taken.maxt().unwrap_or(Timestamp::MIN));
+        }
+        // A late sample that came after the snapshot still needs what was told of it.
+        let oldest = self.range().map_or(Timestamp::MAX, |rest| rest.mint);
+        if let Some(aside) = &mut self.aside {
+            aside.starts.forget(taken.maxt().unwrap_or(Timestamp::MIN).min(oldest));
         }
         self.drop_empty_aside();
     }

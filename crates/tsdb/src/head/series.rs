@@ -100,6 +100,11 @@ impl Series {
         self.samples.lock().samples.set_start(step);
     }
 
+    /// Forgets all start timestamps.
+    pub(crate) fn forget_starts(&self) {
+        self.samples.lock().samples.forget_starts();
+    }
+
     /// Since when the newest samples count, if that is known.
     pub(crate) fn last_start(&self) -> Option<StartRun> {
         self.samples.lock().samples.last_start()

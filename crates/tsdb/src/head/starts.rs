@@ -2,8 +2,10 @@
 
 use model::{StartRun, TimeRange, Timestamp};
 
+use crate::steps;
+
 /// Steps that one series keeps at most; a sender that changes its mind at every sample loses the oldest.
-const STEPS_MAX: usize = 1024;
+const STEPS_MAX: usize = 4096;
 
 /// The start timestamps of one series.
 ///
@@ -13,24 +15,26 @@ pub(crate) struct Starts(Vec<StartRun>);
 
 impl Starts {
     /// Notes that the sample at `told.from` counts since `told.start`. `newest` is the newest sample of the series:
-    /// what is told of an older one says nothing about those that follow it. Returns the steps that are new.
+    /// what is told of an older one says nothing about those that follow it. Returns the steps to be logged: those that
+    /// are new, and those that another segment may have and this one must, since segments go one by one.
     pub(super) fn tell(&mut self, told: StartRun, newest: Option<Timestamp>) -> [Option<StartRun>; 2] {
-        let known = self.at(told.from);
-        if known == told.start {
+        let is_known = steps::at(&self.0, told.from) == told.start;
+        // Each segment has the last step.
+        if is_known && self.last().is_none_or(|last| last.from <= told.from) {
             return [None, None];
         }
-        self.set(told);
-        let next = StartRun { from: told.from.saturating_add(1), start: known };
-        let is_alone = newest.is_some_and(|newest| told.from < newest)
-            && self.0.binary_search_by_key(&next.from, |run| run.from).is_err();
-        if is_alone {
-            self.set(next);
+        let is_late = newest.is_some_and(|newest| told.from < newest);
+        let after = told.from.saturating_add(1);
+        let next = is_late.then(|| StartRun { from: after, start: steps::at(&self.0, after) });
+        if !is_known {
+            self.set(told);
+            next.into_iter().for_each(|next| self.set(next));
         }
-        self.0.dedup_by_key(|run| run.start);
-        [Some(told), is_alone.then_some(next)]
+        [Some(told), next]
     }
 
-    /// Makes `step` one of the steps, as the log has it.
+    /// Makes `step` one of the steps, as the log has it. Where it says what is known, that may be by a step that is
+    /// followed by others later, whose segments are gone.
     pub(super) fn set(&mut self, step: StartRun) {
         match self.0.binary_search_by_key(&step.from, |run| run.from) {
             Ok(at) => self.0[at] = step,
@@ -62,11 +66,6 @@ impl Starts {
     /// Whether nothing is known.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    fn at(&self, t: Timestamp) -> Timestamp {
-        let after = self.0.partition_point(|run| run.from <= t);
-        after.checked_sub(1).map_or(0, |idx| self.0[idx].start)
     }
 }
 
@@ -111,9 +110,24 @@ mod tests {
                 steps.into_iter().flatten().for_each(|step| restored.set(step));
                 expected.insert(t, start);
                 for (t, start) in &expected {
-                    assert_eq!((starts.at(*t), restored.at(*t)), (*start, *start), "seed {seed}, at {t}: {starts:?}");
+                    let found = [&starts, &restored].map(|starts| steps::at(&starts.0, *t));
+                    assert_eq!(found, [*start; 2], "seed {seed}, at {t}: {starts:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_a_late_sample_needs_is_logged_again() {
+        let mut starts = Starts::default();
+        for (from, start, newest) in [(10, 5, 9), (30, 5, 10), (20, 15, 30)] {
+            starts.tell(StartRun { from, start }, Some(newest));
+        }
+        assert_eq!(runs(&starts), [(10, 5), (20, 15), (21, 5)]);
+        // The segment that has it may go before this one.
+        let again = starts.tell(StartRun { from: 15, start: 5 }, Some(30));
+        assert_eq!(again, [StartRun { from: 15, start: 5 }, StartRun { from: 16, start: 5 }].map(Some));
+        assert_eq!(starts.tell(StartRun { from: 25, start: 5 }, Some(30)), [None, None]);
+        assert_eq!(runs(&starts).len(), 3);
     }
 }

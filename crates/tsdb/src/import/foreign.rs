@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use disk::{Dir, DiskError, Lock};
-use model::{Labels, TimeRange, Timestamp};
+use model::{Labels, StartRun, TimeRange, Timestamp};
 use ulid::Ulid;
 
 use super::runs::join;
@@ -134,7 +134,7 @@ impl Import {
         let copied = series.chunk_by(|(a, _), (b, _)| a == b).filter_map(|same| {
             let chunks = same.iter().map(|(_, from)| surviving(block, from)).collect::<Result<Vec<_>, _>>();
             let joined = chunks.and_then(|chunks| join(chunks.concat()));
-            let of_series = |chunks| SeriesChunks { labels: same[0].0.clone(), chunks };
+            let of_series = |chunks| SeriesChunks { labels: same[0].0.clone(), chunks, starts: starts(block, same) };
             Some(joined.map(of_series)).filter(|series| !matches!(series, Ok(series) if series.chunks.is_empty()))
         });
         let mut copied = copied.peekable();
@@ -149,6 +149,15 @@ impl Import {
         self.samples += meta.stats.num_samples;
         self.copies.push(ulid);
         Ok(())
+    }
+}
+
+/// Since when samples count, as a store of ours knows it. Of series that became one it is not known any more: each may
+/// have its own.
+fn starts(block: &Block, same: &[(Labels, Arc<BlockSeries>)]) -> Vec<StartRun> {
+    match same {
+        [(_, alone)] => block.starts(alone.reference, TimeRange::ALL),
+        _ => Vec::new(),
     }
 }
 

@@ -163,7 +163,11 @@ impl Import {
             for part in &mut parts {
                 let chunks = part.take(start);
                 if !chunks.is_empty() {
-                    of_range.push(SeriesChunks { labels: part.labels().clone(), chunks: join(chunks)? });
+                    of_range.push(SeriesChunks {
+                        labels: part.labels().clone(),
+                        chunks: join(chunks)?,
+                        starts: Vec::new(),
+                    });
                 }
             }
             let range = until_last(BlockRange::around(start, BLOCK_MS), &of_range);
@@ -198,7 +202,8 @@ impl Import {
         series.sort_by(|(a, _), (b, _)| a.labels.cmp(&b.labels));
         let merged = series.chunk_by(|(a, _), (b, _)| a.labels == b.labels).map(|same| {
             let chunks = same.iter().flat_map(|(series, block)| series.chunks.iter().map(|meta| read(block, meta)));
-            Ok(SeriesChunks { labels: same[0].0.labels.clone(), chunks: join(chunks.collect::<Result<_, _>>()?)? })
+            let (labels, chunks) = (same[0].0.labels.clone(), join(chunks.collect::<Result<_, _>>()?)?);
+            Ok(SeriesChunks { labels, chunks, starts: Vec::new() })
         });
         let end = blocks.iter().map(|block| block.range().end).max().unwrap_or(range.end);
         let range = BlockRange { end, ..range };

@@ -17,7 +17,7 @@ fn labels(name: &str) -> Labels {
 fn write(dir: &Dir, ulid: Ulid) -> Dir {
     let series = ["a", "b", "c"].map(|name| {
         let samples = (0..200).map(|i| (i * 10, SampleValue::Float(1.5)));
-        Ok(SeriesChunks { labels: labels(name), chunks: chunk::encode(samples) })
+        Ok(SeriesChunks { labels: labels(name), chunks: chunk::encode(samples), starts: Vec::new() })
     });
     write_block(dir, BlockSpec::new(ulid, RANGE), series.into_iter()).unwrap();
     dir.sub(&ulid.to_string()).unwrap()

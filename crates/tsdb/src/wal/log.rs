@@ -122,7 +122,8 @@ pub(crate) trait Describe {
     /// Runs `then` while no commit is under way: each has either not asked [`Log::ready`] yet or has appended.
     fn pause(&self, then: &mut dyn FnMut());
 
-    /// Describes those of `series` that the head has. All samples of the others are in blocks, or deleted.
+    /// Describes those of `series` that the head has, or of which it has exemplars. All samples of the others are in
+    /// blocks, or deleted, and their exemplars have made room.
     fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records);
 }
 

@@ -66,6 +66,43 @@ fn flush_and_delete_keep_writes_away_for_less_than_ten_milliseconds() {
     assert!(holds.iter().any(|hold| *hold < HOLD_MAX), "{holds:?}");
 }
 
+/// Of maintenance that has blocks to merge, and nothing to flush.
+fn longest_hold_of_a_compaction() -> Duration {
+    let tmp = tempfile::tempdir().unwrap();
+    let db = open(tmp.path());
+    for minute in [1, 0] {
+        append_all(&db, START + minute * MINUTE_MS);
+        db.flush().unwrap();
+    }
+    assert_eq!(db.block_list().len(), 2);
+    drop(db);
+    let (db, done) = (open(tmp.path()), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut t = START + 2 * MINUTE_MS;
+            while !done.load(SeqCst) {
+                append_all(&db, t);
+                t += 1000;
+            }
+        });
+        db.maintain(START + HOUR_MS).unwrap();
+        done.store(true, SeqCst);
+    });
+    let levels: Vec<u32> = db.block_list().iter().map(|(meta, _)| meta.compaction.level).collect();
+    assert_eq!(levels, [2], "both became one under load");
+    db.stats().longest_hold
+}
+
+#[test]
+fn compaction_keeps_writes_away_for_less_than_ten_milliseconds() {
+    let mut holds = Vec::new();
+    while holds.len() < TRIES && holds.last().is_none_or(|hold| HOLD_MAX <= *hold) {
+        holds.push(longest_hold_of_a_compaction());
+    }
+    println!("{SERIES} series, compaction under load: writes were kept away for {holds:?} at most");
+    assert!(holds.iter().any(|hold| *hold < HOLD_MAX), "{holds:?}");
+}
+
 #[test]
 fn a_day_in_descending_order_costs_no_more_than_one_in_ascending_order_by_far() {
     let tmp = tempfile::tempdir().unwrap();

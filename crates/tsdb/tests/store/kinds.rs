@@ -300,7 +300,7 @@ fn start_timestamps_are_steps_and_outlive_a_restart() {
     for (t, start) in [(10, -5), (20, -5), (30, 25), (40, 25), (35, 33)] {
         assert_eq!(tell(&db, t, start).written.floats, 1);
     }
-    let expected: Vec<StartRun> = [(10, -5), (30, 25), (35, 33), (36, 25)]
+    let expected: Vec<StartRun> = [(10, -5), (30, 25), (35, 33), (40, 25)]
         .map(|(from, start)| StartRun { from: START + from, start: START + start })
         .to_vec();
     for round in 0..3 {

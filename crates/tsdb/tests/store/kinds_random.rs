@@ -1,20 +1,27 @@
-//! Random appends of every kind, late ones, deletions, flushes and restarts: the store against a plain map.
+//! Random appends of every kind, some with start timestamps, late ones, deletions, flushes, compactions and restarts: the
+//! store against a plain map.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use model::{Exemplar, Histogram, Labels, Matcher, ResetHint, SampleValue, Scope, TimeRange};
+use model::{
+    Budget, Columns, Exemplar, Histogram, Labels, Matcher, Queryable, ResetHint, SampleValue, Scope, TimeRange,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::kinds::{Shown, Values, append_exemplars, append_values, exemplars_of, histogram, read_values};
-use crate::{HOUR_MS, MINUTE_MS, START, labels, open};
+use crate::kinds::{Shown, Values, append_exemplars, exemplars_of, histogram, read_values};
+use crate::{HOUR_MS, MINUTE_MS, START, key, labels, open};
 
 const SERIES: u32 = 6;
 
+type Starts = BTreeMap<Labels, BTreeMap<i64, i64>>;
+
 struct Model {
     values: Values,
+    /// Since when each sample counts, 0 where that is not known.
+    starts: Starts,
     exemplars: BTreeMap<Labels, Vec<i64>>,
     clock: i64,
     traces: u32,
@@ -47,8 +54,9 @@ fn random_value(rng: &mut StdRng) -> SampleValue {
 }
 
 impl Model {
-    /// Samples at times that the model does not know yet: what is decided on others depends on where they are.
-    fn batch(&mut self, rng: &mut StdRng) -> Vec<(u32, i64, SampleValue)> {
+    /// Samples, and since when they count, at times that the model does not know yet: what is decided on others depends
+    /// on where they are.
+    fn batch(&mut self, rng: &mut StdRng) -> Vec<(u32, i64, SampleValue, i64)> {
         let mut all = Vec::new();
         for _ in 0..rng.random_range(1..50) {
             let ago = match rng.random_range(0..8) {
@@ -60,7 +68,15 @@ impl Model {
             let samples = self.values.entry(labels(series)).or_default();
             if let Entry::Vacant(free) = samples.entry(t) {
                 free.insert(Shown::from(&value));
-                all.push((series, t, value));
+                let start = match series {
+                    0 | 1 => 0,
+                    // The same for long, as a counter's.
+                    2 | 3 => t - t.rem_euclid(3 * HOUR_MS),
+                    // Another one at each sample, as deltas have it; of some nothing is known.
+                    _ => [t - 15_000, t - 15_000, t - 1, 0][rng.random_range(0..4)],
+                };
+                self.starts.entry(labels(series)).or_default().insert(t, start);
+                all.push((series, t, value, start));
             }
         }
         all
@@ -79,6 +95,9 @@ impl Model {
         if let Some(samples) = self.values.get_mut(&labels(series)) {
             samples.retain(|t, _| !range.contains(*t));
         }
+        if let Some(starts) = self.starts.get_mut(&labels(series)) {
+            starts.retain(|t, _| !range.contains(*t));
+        }
         if let Some(times) = self.exemplars.get_mut(&labels(series)) {
             times.retain(|t| !range.contains(t + START));
         }
@@ -88,6 +107,7 @@ impl Model {
     fn check(&mut self, db: &tsdb::Db, what: &str) {
         self.values.retain(|_, samples| !samples.is_empty());
         self.exemplars.retain(|_, times| !times.is_empty());
+        self.starts.retain(|_, starts| !starts.is_empty());
         let found = read_values(db);
         for (labels, samples) in &self.values {
             for (t, value) in samples {
@@ -97,18 +117,55 @@ impl Model {
         }
         assert_eq!(found, self.values, "{what}");
         assert_eq!(exemplars_of(db, &Scope::All, TimeRange::ALL), self.exemplars, "{what}");
+        let mut found = read_starts(db, TimeRange::ALL);
+        for (labels, starts) in &self.starts {
+            assert_eq!(found.remove(labels).as_ref(), Some(starts), "{what}: {labels}");
+        }
+        assert_eq!(found, Starts::new(), "{what}");
     }
+}
+
+/// Since when each sample inside `range` counts.
+fn read_starts(db: &tsdb::Db, range: TimeRange) -> Starts {
+    let budget = Budget::unlimited();
+    let selected = db.querier(Scope::All).select(&[], range, &budget).unwrap();
+    let (mut all, mut columns) = (Starts::new(), Columns::default());
+    for idx in 0..selected.series.len() {
+        selected.series.read(idx, &mut columns, &budget).unwrap();
+        assert!(columns.starts.is_sorted_by(|a, b| a.from < b.from), "{:?}", columns.starts);
+        let times = columns.timestamps.iter().chain(&columns.histogram_timestamps);
+        let starts: BTreeMap<i64, i64> = times.map(|t| (*t, columns.start_at(*t))).collect();
+        if !starts.is_empty() {
+            all.insert(selected.series.labels(idx).clone(), starts);
+        }
+    }
+    all
+}
+
+fn append_with_starts(db: &tsdb::Db, now: i64, samples: &[(u32, i64, SampleValue, i64)]) -> tsdb::AppendReport {
+    let mut appender = db.appender();
+    for (series, t, value, start) in samples {
+        let handle = match appender.known(key(*series)) {
+            Some(handle) => handle,
+            None => appender.series(key(*series), &labels(*series)),
+        };
+        appender.value(&handle, *t, value.clone());
+        appender.start(&handle, *t, *start);
+    }
+    appender.commit(now).unwrap()
 }
 
 fn run(seed: u64) {
     let tmp = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut model = Model { values: Values::new(), exemplars: BTreeMap::new(), clock: START, traces: 0 };
+    let mut model =
+        Model { values: Values::new(), starts: Starts::new(), exemplars: BTreeMap::new(), clock: START, traces: 0 };
     let mut db = open(tmp.path());
     for step in 0..60 {
         match rng.random_range(0..20) {
             0 => db.flush().unwrap(),
             1 | 2 => db.maintain(model.clock).unwrap(),
+            17 => db.compact().unwrap(),
             3 | 4 => {
                 drop(db);
                 db = open(tmp.path());
@@ -130,12 +187,21 @@ fn run(seed: u64) {
             _ => {
                 model.clock += rng.random_range(0..10) * MINUTE_MS;
                 let samples = model.batch(&mut rng);
-                let report = append_values(&db, model.clock, &samples);
+                let report = append_with_starts(&db, model.clock, &samples);
                 assert_eq!(report.written.samples(), samples.len() as u64, "seed {seed}: {report:?}");
             }
         }
     }
     model.check(&db, &format!("seed {seed}, at the end"));
+    db.flush().unwrap();
+    db.compact().unwrap();
+    model.check(&db, &format!("seed {seed}, merged"));
+    let mint = model.clock - rng.random_range(0..20 * HOUR_MS);
+    let range = TimeRange { mint, maxt: mint + rng.random_range(0..8 * HOUR_MS) };
+    let mut inside = model.starts.clone();
+    inside.values_mut().for_each(|starts| starts.retain(|t, _| range.contains(*t)));
+    inside.retain(|_, starts| !starts.is_empty());
+    assert_eq!(read_starts(&db, range), inside, "seed {seed}");
     drop(db);
     model.check(&open(tmp.path()), &format!("seed {seed}, at the end, opened again"));
 }

@@ -28,6 +28,8 @@ pub(super) struct Restored {
     added: u64,
     /// By slot.
     series: Vec<Arc<Series>>,
+    /// The highest number that the log gave each series, by slot.
+    newest_ids: Vec<SeriesRef>,
     refs: Refs,
     pub(super) newest_id: u64,
     pub(super) maxt: Timestamp,
@@ -44,6 +46,7 @@ impl Restored {
             chunk_files,
             added: 0,
             series: Vec::new(),
+            newest_ids: Vec::new(),
             refs: Refs::default(),
             newest_id: 0,
             maxt,
@@ -149,9 +152,16 @@ impl Restored {
                 );
                 workers.series(&series);
                 self.series.push(series.clone());
+                self.newest_ids.push(id);
                 series.slot
             }
         };
+        let newest = &mut self.newest_ids[slot as usize];
+        if *newest < id {
+            // It had left the head, in which it then knew nothing of what was told before.
+            *newest = id;
+            workers.change(slot, Change::ForgetStarts);
+        }
         if let Some(number) = segment {
             self.series[slot as usize].mark_logged(number);
         }

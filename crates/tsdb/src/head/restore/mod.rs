@@ -19,7 +19,6 @@ use parking_lot::RwLock;
 use ulid::Ulid;
 
 use super::exemplars::Exemplars;
-use super::series::Series;
 use super::{ChunkFiles, Counts, Head};
 use crate::block::{LogCovers, WalCover};
 use crate::error::TsdbError;
@@ -93,7 +92,8 @@ impl Head {
         progress: &ReplayProgress,
         workers: Option<usize>,
     ) -> Result<(Head, Replayed), TsdbError> {
-        let mut restored = Restored::new(chunk_files, maxt, Exemplars::new(options.exemplars_per_project_max));
+        let mut restored =
+            Restored::new(chunk_files, maxt, Exemplars::new(options.exemplars_per_project_max, options.exemplars_max));
         let (log, replayed, mint) = thread::scope(|scope| {
             let mut workers = Workers::start(scope, workers);
             let mut apply = |segment, record| restored.apply(segment, record, covers, &mut workers);
@@ -133,24 +133,28 @@ impl Describe for Head {
 
     /// Looks at every series, which takes a while; but this is what happens when a disk fails, not when a day passes.
     fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records) {
+        // A series that has left the index may have exemplars, and only the log knows them by its number.
+        let mut found = self.exemplars.read().series_among(series);
         self.with_index(|index| {
-            let found: Vec<&Arc<Series>> = index.iter().filter(|s| series.contains(&s.id)).collect();
-            into.series(found.iter().map(|s| (s.id, &s.labels)));
-            into.starts(found.iter().filter_map(|s| {
-                let StartRun { from, start } = s.last_start()?;
-                Some(StartRecord { series: s.id, from, start })
-            }));
+            let there = index.iter().filter(|s| series.contains(&s.id));
+            found.extend(there.map(|s| (s.id, s.clone())));
         });
+        into.series(found.values().map(|s| (s.id, &s.labels)));
+        into.starts(found.values().filter_map(|s| {
+            let StartRun { from, start } = s.last_start()?;
+            Some(StartRecord { series: s.id, from, start })
+        }));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{Histogram, Labels, Sample, SampleValue, TimeRange};
+    use model::{Exemplar, Histogram, Labels, Sample, SampleValue, TimeRange};
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::head::{Appender, SeriesKey};
     use crate::integrity::Findings;
     use crate::wal::{HistogramRecord, SampleRecord, TombstoneRecord};
 
@@ -240,6 +244,23 @@ mod tests {
         let progress = ReplayProgress::default();
         let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
         Head::restore_with(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()
+    }
+
+    #[test]
+    fn a_retired_series_is_described_for_its_exemplars() {
+        let (head, _) = restore_by(&disk::Sim::new(1).root(), 1);
+        let labels = Labels::from_pairs([("__name__", "m")]);
+        let mut appender = Appender::new(&head);
+        let handle = appender.series(SeriesKey(1), &labels);
+        appender.exemplar(&handle, Exemplar { labels: labels.clone(), t: 5, v: 0.5 });
+        assert_eq!(appender.commit(10).unwrap().written.exemplars, 1);
+        let id = head.all_series()[0].id;
+        head.retire_series(Timestamp::MAX);
+        assert_eq!(head.all_series().len(), 0);
+        let (mut described, mut expected) = (Records::default(), Records::default());
+        head.describe(&[id, SeriesRef(id.0 + 1)].into_iter().collect(), &mut described);
+        expected.series([(id, &labels)]);
+        assert_eq!(described.iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
     }
 
     #[test]

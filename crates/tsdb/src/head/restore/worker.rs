@@ -62,6 +62,8 @@ struct Batch {
 pub(super) enum Change {
     Sample(Timestamp, SampleValue),
     Start(StartRun),
+    /// What is known of its start timestamps was said of a series that had left the head.
+    ForgetStarts,
     Delete(TimeRange),
 }
 
@@ -226,6 +228,10 @@ impl Batch {
                     Change::Sample(t, value) => (*t, value.clone()),
                     Change::Start(step) => {
                         series.set_start(*step);
+                        continue;
+                    }
+                    Change::ForgetStarts => {
+                        series.forget_starts();
                         continue;
                     }
                     Change::Delete(range) => {
