@@ -7,7 +7,6 @@ mod late;
 mod refs;
 mod worker;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
