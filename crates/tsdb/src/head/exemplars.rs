@@ -328,7 +328,7 @@ mod tests {
     /// Each deletion looks at the series' own: with a pass over all of them this takes minutes.
     #[test]
     fn many_series_are_deleted_one_by_one() {
-        let mut exemplars = Exemplars::new(200_000);
+        let mut exemplars = Exemplars::new(200_000, 200_000);
         let all: Vec<Arc<Series>> = (0..100_000).map(series).collect();
         for t in 0..2 {
             assert!(all.iter().all(|series| exemplars.add(series, &exemplar(t))));

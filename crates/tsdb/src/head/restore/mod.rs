@@ -148,6 +148,8 @@ impl Describe for Head {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use model::{Exemplar, Histogram, Labels, Sample, SampleValue, TimeRange};
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
