@@ -27,6 +27,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Senders at work, each one request after the other, each request until it is acknowledged.
 pub(crate) struct AckLog {
     stop: Arc<AtomicBool>,
+    hold: Arc<AtomicBool>,
     logs: Vec<Arc<Mutex<Log>>>,
     senders: Vec<JoinHandle<()>>,
 }
@@ -70,7 +71,7 @@ pub(crate) struct Figures {
 impl AckLog {
     /// Starts sending until [`AckLog::stop`].
     pub(crate) fn start(url: &str, token: &str, load: Load) -> AckLog {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, hold) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let logs: Vec<Arc<Mutex<Log>>> = (0..load.senders).map(|_| Arc::default()).collect();
         let senders = logs.iter().enumerate().map(|(sender, log)| {
             let sender = Sender {
@@ -78,13 +79,19 @@ impl AckLog {
                 message: if sender % 2 == 0 { WriteMessage::V1 } else { WriteMessage::V2 },
                 http: Http::new(url, Some(token)),
                 stop: stop.clone(),
+                hold: hold.clone(),
                 log: log.clone(),
                 pause: load.pause,
             };
             std::thread::spawn(move || sender.run())
         });
         let senders = senders.collect();
-        AckLog { stop, logs, senders }
+        AckLog { stop, hold, logs, senders }
+    }
+
+    /// Sends nothing new while `hold`.
+    pub(crate) fn hold(&self, hold: bool) {
+        self.hold.store(hold, Relaxed);
     }
 
     /// Stops sending; requests that were not acknowledged stay so.
@@ -193,6 +200,7 @@ struct Sender {
     message: WriteMessage,
     http: Http,
     stop: Arc<AtomicBool>,
+    hold: Arc<AtomicBool>,
     log: Arc<Mutex<Log>>,
     pause: Duration,
 }
@@ -216,6 +224,9 @@ impl Sender {
             log.exemplars.extend(exemplar);
             drop(log);
             std::thread::sleep(self.pause);
+            while self.hold.load(Relaxed) && !self.stop.load(Relaxed) {
+                std::thread::sleep(RETRY);
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::Stand;
+use super::{LOAD, Stand};
+use crate::acks::Load;
 use crate::http::Http;
 use crate::peers::blocks;
 
@@ -32,8 +33,10 @@ impl Random {
 #[test]
 fn kill_9_loses_nothing_acknowledged() {
     let tmp = tempfile::tempdir().unwrap();
-    let mut stand = Stand::start(tmp.path());
     let (mut random, started, kills) = (Random::new(), Instant::now(), kills());
+    // Everything is read back after each start: the longer the run, the less is sent between two.
+    let pause = LOAD.pause * u32::try_from(kills / 20).unwrap().max(1);
+    let mut stand = Stand::start_with(tmp.path(), Load { pause, ..LOAD });
     let mut slowest = Duration::ZERO;
     for kill in 0..kills {
         random.sleep(50..400);
@@ -51,7 +54,9 @@ fn kill_9_loses_nothing_acknowledged() {
         let down = Instant::now();
         stand.promenade.run();
         slowest = slowest.max(down.elapsed());
+        stand.acks.hold(true);
         stand.assert_all_there();
+        stand.acks.hold(false);
     }
     stand.wait_acked(1, Duration::from_secs(5));
     stand.acks.stop();

@@ -24,10 +24,14 @@ struct Stand {
 impl Stand {
     /// Starts a server with its data below `dir`, and the load on it.
     fn start(dir: &Path) -> Stand {
+        Stand::start_with(dir, LOAD)
+    }
+
+    fn start_with(dir: &Path, load: Load) -> Stand {
         let promenade = Promenade::start(dir);
         let token = promenade.project("inference");
         let http = Http::new(&promenade.url, Some(&token));
-        let acks = AckLog::start(&promenade.url, &token, LOAD);
+        let acks = AckLog::start(&promenade.url, &token, load);
         Stand { promenade, acks, http }
     }
 
