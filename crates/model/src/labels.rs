@@ -104,7 +104,7 @@ impl fmt::Display for Labels {
     /// As PromQL writes them: `name{a="b"}`, or `{a="b"}` without a name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.metric_name().unwrap_or("");
-        let plain = is_plain_metric_name(name);
+        let plain = is_plain_name(name, true);
         if plain {
             f.write_str(name)?;
         }
@@ -112,7 +112,7 @@ impl fmt::Display for Labels {
         for (label, value) in self.iter().filter(|(label, _)| !plain || *label != METRIC_NAME) {
             f.write_str(if first { "{" } else { ", " })?;
             first = false;
-            if is_plain_metric_name(label) && !label.contains(':') {
+            if is_plain_name(label, false) {
                 write!(f, "{label}={value:?}")?;
             } else {
                 write!(f, "{label:?}={value:?}")?;
@@ -132,10 +132,10 @@ impl fmt::Debug for Labels {
     }
 }
 
-/// Whether `name` needs no quotes as a metric name in PromQL.
-fn is_plain_metric_name(name: &str) -> bool {
+/// Whether `name` needs no quotes in PromQL and in text formats; colons are for names of metrics.
+pub fn is_plain_name(name: &str, with_colons: bool) -> bool {
     let mut bytes = name.bytes();
-    let start = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b == b':';
+    let start = |b: u8| b.is_ascii_alphabetic() || b == b'_' || (b == b':' && with_colons);
     bytes.next().is_some_and(start) && bytes.all(|b| start(b) || b.is_ascii_digit())
 }
 

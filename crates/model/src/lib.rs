@@ -21,7 +21,7 @@ pub use histogram::{
     Bucket, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, HistogramTotal, Keep, Merged, ResetHint, Span,
     exponential_bound,
 };
-pub use labels::{Labels, LabelsBuilder, LabelsIter, METRIC_NAME};
+pub use labels::{Labels, LabelsBuilder, LabelsIter, METRIC_NAME, is_plain_name};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Metadata, MetricKind};
 pub use regex::{Pattern, PatternError};

@@ -23,7 +23,7 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
-    /// Every kind.
+    /// Every kind, at the position of its number.
     pub const ALL: [MetricKind; 8] = [
         MetricKind::Unknown,
         MetricKind::Counter,
@@ -38,6 +38,17 @@ impl MetricKind {
     /// The kind called `name`; any other text is [`MetricKind::Unknown`].
     pub fn parse(name: &str) -> MetricKind {
         MetricKind::ALL.into_iter().find(|kind| kind.as_str() == name).unwrap_or_default()
+    }
+
+    /// The kind that remote write and Prometheus' log call `number`; any other number is [`MetricKind::Unknown`].
+    /// Source: Prometheus `prompb/types.proto` and `tsdb/record/record.go`, `MetricType`.
+    pub fn from_number(number: u64) -> MetricKind {
+        usize::try_from(number).ok().and_then(|at| MetricKind::ALL.get(at).copied()).unwrap_or_default()
+    }
+
+    /// The number that [`MetricKind::from_number`] reads back.
+    pub fn number(self) -> u64 {
+        self as u64
     }
 
     /// The name the HTTP API and the WAL use.
@@ -64,4 +75,29 @@ pub struct Metadata {
     pub help: String,
     /// The unit; may be empty.
     pub unit: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_protocols() {
+        let numbered: Vec<(u64, &str)> = MetricKind::ALL.map(|kind| (kind.number(), kind.as_str())).to_vec();
+        let expected = [
+            (0, "unknown"),
+            (1, "counter"),
+            (2, "gauge"),
+            (3, "histogram"),
+            (4, "gaugehistogram"),
+            (5, "summary"),
+            (6, "info"),
+            (7, "stateset"),
+        ];
+        assert_eq!(numbered, expected);
+        for kind in MetricKind::ALL {
+            assert_eq!(MetricKind::from_number(kind.number()), kind);
+        }
+        assert_eq!([8, u64::MAX].map(MetricKind::from_number), [MetricKind::Unknown; 2]);
+    }
 }

@@ -91,7 +91,7 @@ impl Db {
         let covers = WalCovers::new(said, all_opened, wal::store_of(&dir)?).and(elsewhere);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
-        let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress)?;
+        let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress, None)?;
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
         tracing::info!(store = %head.log().store(), records = replayed.records, blocks = blocks.len(), "store opened");

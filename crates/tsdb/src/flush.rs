@@ -6,7 +6,7 @@ use std::sync::Arc;
 use disk::Dir;
 use model::{BlockRange, SampleValue, TimeRange, Timestamp};
 
-use crate::block::{BlockMeta, BlockSpec, LogCovers, SeriesChunks, WalCover, new_ulid, withdraw_block, write_block};
+use crate::block::{BlockMeta, BlockSpec, LogCovers, SeriesChunks, WalCover, new_ulid, write_block};
 use crate::chunk::{self, EncodedChunk};
 use crate::error::TsdbError;
 use crate::head::{Head, HeadChunk, Series, Snapshot};
@@ -82,7 +82,7 @@ impl Flush<'_> {
             Ok(SeriesChunks { labels: series.labels.clone(), chunks: encode(snapshot), starts })
         });
         let meta = write_block(self.dir, spec, chunks)?;
-        publish(&meta).inspect_err(|_| withdraw_block(self.dir, &ulid.to_string()))?;
+        publish(&meta)?;
         for (series, snapshot) in &snapshots {
             self.head.forget(series, snapshot);
         }
@@ -186,7 +186,9 @@ mod tests {
         let restore = || {
             let progress = ReplayProgress::default();
             let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-            Head::restore(&dir, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap().0
+            Head::restore(&dir, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress, None)
+                .unwrap()
+                .0
         };
         let head = restore();
         add(&head, 1, &[10, 130, 250]);

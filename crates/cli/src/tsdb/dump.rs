@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use model::{Columns, Labels};
+use model::{Columns, Labels, is_plain_name};
 use wire::json::push_number;
 
 use super::Selection;
@@ -40,17 +40,12 @@ fn push_at(columns: &Columns, at: usize, line: &mut Vec<u8>) {
 
 /// Adds all labels in braces, the name among them, and a space.
 fn push_labels(labels: &Labels, into: &mut Vec<u8>) {
-    let is_plain = |name: &str| {
-        let mut bytes = name.bytes();
-        let start = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-        bytes.next().is_some_and(start) && bytes.all(|b| start(b) || b.is_ascii_digit())
-    };
     into.push(b'{');
     for (idx, (name, value)) in labels.iter().enumerate() {
         if idx > 0 {
             into.extend_from_slice(b", ");
         }
-        if is_plain(name) {
+        if is_plain_name(name, false) {
             into.extend_from_slice(name.as_bytes());
         } else {
             push_quoted(name, into);

@@ -9,7 +9,6 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::answer::Stored;
 use super::refusals::{Cause, Refusals};
-use super::stamp;
 use crate::error::ApiError;
 use crate::state::App;
 use crate::store::Writer;
@@ -93,7 +92,7 @@ impl Batch<'_> {
             return Ok(Some(handle));
         }
         series.labels(&mut self.labels)?;
-        stamp::stamp(&mut self.labels, self.project)?;
+        model::stamp_project(&mut self.labels, self.project)?;
         let is_empty = series.samples().len() == 0 && !series.has_histograms() && series.n_exemplars() == 0;
         Ok((!is_empty).then(|| self.appender.series(key, &self.labels.build())))
     }

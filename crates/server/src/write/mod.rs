@@ -3,7 +3,6 @@
 mod answer;
 mod append;
 mod refusals;
-mod stamp;
 
 use std::collections::hash_map::RandomState;
 use std::sync::Arc;

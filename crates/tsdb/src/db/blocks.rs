@@ -7,7 +7,7 @@ use model::Timestamp;
 use ulid::Ulid;
 
 use super::Db;
-use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX};
+use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX, withdraw_block};
 use crate::compact::SALVAGED_HINT;
 use crate::error::TsdbError;
 use crate::integrity::{Finding, Findings};
@@ -121,11 +121,7 @@ impl Db {
     /// and what is deleted meanwhile would be back.
     pub(super) fn open_written(&self, name: &str) -> Result<Block, BlockError> {
         let block = Block::open_telling(&self.dir, name, self.options.series_cache_bytes, self.findings.clone());
-        block.inspect_err(|_| {
-            if let Err(error) = remove_block(&self.dir, name) {
-                tracing::error!(block = name, %error, "a block that cannot be opened stays until the next start");
-            }
-        })
+        block.inspect_err(|_| withdraw_block(&self.dir, name))
     }
 
     /// Replaces the list of blocks by one with `new` and without `gone`. Readers keep the list they started with.

@@ -32,7 +32,7 @@ impl Db {
         let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
         // Whatever becomes of it: a flush that fails on a full disk needs the room.
         let removed = self.remove_expired(now).and_then(|()| self.remove_beyond_size());
-        self.head.heal_log()?;
+        self.heal()?;
         if let Some(before) = self.due() {
             self.flush_before(before)?;
         }

@@ -1,6 +1,6 @@
 //! Series, samples and families as OpenMetrics text, straight into bytes.
 
-use model::{Exemplar, Labels, METRIC_NAME, Metadata, MetricKind, Sample};
+use model::{Exemplar, Labels, METRIC_NAME, Metadata, Sample, is_plain_name};
 
 use crate::json::{push_number, push_timestamp};
 
@@ -54,8 +54,7 @@ pub fn push_sample(series: &[u8], sample: Sample, exemplar: Option<&Exemplar>, i
 
 /// Appends the lines that describe a family: its type, and unit and help text if there are any.
 pub fn push_family(family: &str, metadata: &Metadata, into: &mut Vec<u8>) {
-    let kind = if metadata.kind == MetricKind::Unknown { "unknown" } else { metadata.kind.as_str() };
-    let lines = [("TYPE", kind), ("UNIT", &metadata.unit), ("HELP", &metadata.help)];
+    let lines = [("TYPE", metadata.kind.as_str()), ("UNIT", &metadata.unit), ("HELP", &metadata.help)];
     for (keyword, text) in lines.into_iter().filter(|(_, text)| !text.is_empty()) {
         into.extend_from_slice(b"# ");
         into.extend_from_slice(keyword.as_bytes());
@@ -100,11 +99,4 @@ fn push_escaped(text: &str, into: &mut Vec<u8>) {
             _ => into.push(b),
         }
     }
-}
-
-/// Whether `name` needs no quotes; colons are for names of metrics.
-fn is_plain_name(name: &str, with_colons: bool) -> bool {
-    let is_start = |b: u8| b.is_ascii_alphabetic() || b == b'_' || (b == b':' && with_colons);
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(is_start) && bytes.all(|b| is_start(b) || b.is_ascii_digit())
 }

@@ -6,7 +6,7 @@ use super::body::compress;
 use super::exemplar::{TIMESTAMP, VALUE};
 use super::histogram_encoder::push_histogram;
 use super::labels::push_label;
-use super::metadata::{FAMILY, HELP, KIND, UNIT, kind_number};
+use super::metadata::{FAMILY, HELP, KIND, UNIT};
 use crate::WireError;
 use crate::field::{
     bytes_tag, fixed64_tag, push_bytes, push_double, push_int64, push_tag, push_varint, varint_len, varint_tag,
@@ -109,7 +109,7 @@ impl WriteRequestEncoder {
     pub fn push_metadata(&mut self, family: &str, metadata: &Metadata) {
         let mut message = Vec::with_capacity(family.len() + metadata.help.len() + metadata.unit.len() + 16);
         push_tag(KIND, &mut message);
-        push_varint(kind_number(metadata.kind), &mut message);
+        push_varint(metadata.kind.number(), &mut message);
         push_text(FAMILY, family, &mut message);
         push_text(HELP, &metadata.help, &mut message);
         push_text(UNIT, &metadata.unit, &mut message);

@@ -8,7 +8,7 @@ use super::body::compress;
 use super::encoder::SeriesContent;
 use super::exemplar::{TIMESTAMP, VALUE};
 use super::histogram_encoder::push_histogram;
-use super::metadata::{KIND, kind_number};
+use super::metadata::KIND;
 use super::v2;
 use crate::WireError;
 use crate::field::{push_bytes, push_double, push_int64, push_tag, push_varint};
@@ -96,7 +96,7 @@ impl WriteRequestV2Encoder {
     fn push_metadata(&mut self, metadata: &Metadata) {
         let (help, unit) = (self.symbol(&metadata.help), self.symbol(&metadata.unit));
         push_tag(KIND, &mut self.message);
-        push_varint(kind_number(metadata.kind), &mut self.message);
+        push_varint(metadata.kind.number(), &mut self.message);
         push_int64(v2::HELP_REF, i64::from(help), &mut self.message);
         push_int64(v2::UNIT_REF, i64::from(unit), &mut self.message);
     }

@@ -38,7 +38,7 @@ impl<'a> FamilyMetadata<'a> {
             return None;
         }
         let [family, help, unit] = [raw.family, raw.help, raw.unit].map(text);
-        Some(FamilyMetadata { family, kind: kind(raw.kind), help, unit })
+        Some(FamilyMetadata { family, kind: MetricKind::from_number(raw.kind), help, unit })
     }
 
     /// The description without the name, owned.
@@ -67,7 +67,7 @@ impl SeriesFamily {
 
     /// The description; `None` if the family's name is empty or too long.
     pub(super) fn resolve<'a>(&self, symbols: &Symbols<'a>, name_bytes_max: usize) -> Option<FamilyMetadata<'a>> {
-        let kind = kind(u64::from(self.kind));
+        let kind = MetricKind::from_number(u64::from(self.kind));
         let family = family_name(symbols.get(self.name)?, kind);
         if family.is_empty() || family.len() > name_bytes_max {
             return None;
@@ -124,31 +124,4 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
         kept = kept.get(..start).unwrap_or(kept);
     }
     String::from_utf8_lossy(kept)
-}
-
-fn kind(number: u64) -> MetricKind {
-    match number {
-        1 => MetricKind::Counter,
-        2 => MetricKind::Gauge,
-        3 => MetricKind::Histogram,
-        4 => MetricKind::GaugeHistogram,
-        5 => MetricKind::Summary,
-        6 => MetricKind::Info,
-        7 => MetricKind::StateSet,
-        _ => MetricKind::Unknown,
-    }
-}
-
-/// The number [`kind`] reads back.
-pub(super) fn kind_number(kind: MetricKind) -> u64 {
-    match kind {
-        MetricKind::Unknown => 0,
-        MetricKind::Counter => 1,
-        MetricKind::Gauge => 2,
-        MetricKind::Histogram => 3,
-        MetricKind::GaugeHistogram => 4,
-        MetricKind::Summary => 5,
-        MetricKind::Info => 6,
-        MetricKind::StateSet => 7,
-    }
 }

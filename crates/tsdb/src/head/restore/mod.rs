@@ -69,20 +69,8 @@ impl WalCovers {
 
 impl Head {
     /// Replays the log of the data directory `root`; sealed chunks go to `chunk_files`. `maxt` is the newest sample of
-    /// all blocks.
+    /// all blocks. So many `workers` apply it; by default as many as the machine runs at once.
     pub(crate) fn restore(
-        root: &Dir,
-        chunk_files: ChunkFiles,
-        options: Options,
-        covers: &WalCovers,
-        maxt: Timestamp,
-        progress: &ReplayProgress,
-    ) -> Result<(Head, Replayed), TsdbError> {
-        Head::restore_with(root, chunk_files, options, covers, maxt, progress, None)
-    }
-
-    /// The same by so many workers; by default as many as the machine runs at once.
-    fn restore_with(
         root: &Dir,
         chunk_files: ChunkFiles,
         options: Options,
@@ -165,7 +153,8 @@ mod tests {
         let restore = || {
             let progress = ReplayProgress::default();
             let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-            Head::restore(&root, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress).unwrap()
+            Head::restore(&root, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress, None)
+                .unwrap()
         };
         let (head, _) = restore();
         let log = head.log();
@@ -244,7 +233,7 @@ mod tests {
         let (options, covers) = (Options::default(), WalCovers(vec![WalCover { segment: 1, before: 9000 }]));
         let progress = ReplayProgress::default();
         let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-        Head::restore_with(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()
+        Head::restore(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()
     }
 
     #[test]

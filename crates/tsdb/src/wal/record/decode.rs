@@ -152,7 +152,7 @@ fn family_metadata(r: &mut Reader<'_>) -> Result<FamilyMetadata, &'static str> {
 
 fn series_metadata(r: &mut Reader<'_>) -> Result<(SeriesRef, Metadata), &'static str> {
     let series = SeriesRef(r.uvarint()?);
-    let kind = metric_kind(r.byte()?);
+    let kind = MetricKind::from_number(u64::from(r.byte()?));
     let mut metadata = Metadata { kind, ..Metadata::default() };
     for _ in 0..r.uvarint()? {
         let name = r.text()?;
@@ -164,20 +164,6 @@ fn series_metadata(r: &mut Reader<'_>) -> Result<(SeriesRef, Metadata), &'static
         }
     }
     Ok((series, metadata))
-}
-
-/// The type of a metric by its number. Source: Prometheus `tsdb/record/record.go`, `MetricType`.
-fn metric_kind(number: u8) -> MetricKind {
-    match number {
-        1 => MetricKind::Counter,
-        2 => MetricKind::Gauge,
-        3 => MetricKind::Histogram,
-        4 => MetricKind::GaugeHistogram,
-        5 => MetricKind::Summary,
-        6 => MetricKind::Info,
-        7 => MetricKind::StateSet,
-        _ => MetricKind::Unknown,
-    }
 }
 
 /// Takes fields off the front of a record.
