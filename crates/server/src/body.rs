@@ -16,21 +16,26 @@ pub(crate) fn declared_len(headers: &HeaderMap) -> Option<u64> {
 
 /// Reads `body` to its end.
 ///
-/// Errors: 413 beyond `bytes_max`, before reading if the length is declared; 408 after `timeout`; 400 if it breaks off.
+/// Errors: 413 beyond `bytes_max`, which is not read first if the length is declared; 408 after `timeout`; 400 if it
+/// breaks off. Of a body that is too large the rest is discarded, see [`discard`].
 pub(crate) async fn read(
-    body: Body,
+    mut body: Body,
     headers: &HeaderMap,
     bytes_max: usize,
     timeout: Duration,
 ) -> Result<Bytes, ApiError> {
     let limit = bytes_max as u64;
     if let Some(len) = declared_len(headers).filter(|len| limit < *len) {
+        discard(body).await;
         return Err(ApiError::TooLarge(format!("body is {len} bytes, limit {limit}")));
     }
-    match tokio::time::timeout(timeout, collect(body, bytes_max)).await {
-        Ok(read) => read,
-        Err(_) => Err(ApiError::BodyTimeout(timeout)),
+    let Ok(read) = tokio::time::timeout(timeout, collect(&mut body, bytes_max)).await else {
+        return Err(ApiError::BodyTimeout(timeout));
+    };
+    if matches!(read, Err(ApiError::TooLarge(_))) {
+        discard(body).await;
     }
+    read
 }
 
 /// Bytes of a refused request that are read and thrown away: most writes are smaller.
@@ -55,7 +60,7 @@ pub(crate) async fn discard(mut body: Body) {
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, discarding).await;
 }
 
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+async fn collect(body: &mut Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     // Most bodies arrive as one frame, which is handed on without a copy.
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();

@@ -28,10 +28,10 @@ pub(crate) async fn read(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
-    let encoding = head.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
-    check_content_encoding(encoding)?;
     let timeout = app.config().limits.body_timeout;
     let body = body::read(body, &head.headers, QUESTION_BYTES_MAX, timeout).await?;
+    let encoding = head.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
+    check_content_encoding(encoding)?;
     let mut question = Vec::new();
     let limits = BodyLimits { decompressed_bytes_max: QUESTION_BYTES_MAX, ..BodyLimits::default() };
     decompress(&body, &limits, &mut question)?;
