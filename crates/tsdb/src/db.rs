@@ -171,6 +171,13 @@ impl Db {
         guard
     }
 
+    /// Closes the store. Everything acknowledged is durable already; if the disk takes it, the log says so.
+    pub fn close(self) {
+        if let Err(error) = self.head.close_log() {
+            tracing::warn!(%error, "the log ends without saying so");
+        }
+    }
+
     /// Makes a compaction that is running give up, and lets none start: the store is about to be closed.
     pub fn wind_down(&self) {
         self.waiting.fetch_add(1, Relaxed);

@@ -219,9 +219,15 @@ impl Head {
         self.log.cut(self)
     }
 
-    /// If the log is read-only, tries to let it go on in a new segment.
+    /// If the log is read-only, tries to let it go on in a new segment. If nothing was written of late, has it say so.
     pub(crate) fn heal_log(&self) -> Result<(), Arc<DiskError>> {
-        self.log.heal(self)
+        self.log.heal(self)?;
+        self.log.seal(self, false)
+    }
+
+    /// Has the log say that nothing more comes.
+    pub(crate) fn close_log(&self) -> Result<(), Arc<DiskError>> {
+        self.log.seal(self, true)
     }
 
     /// Makes all that the head has durable in the log, the requests that were not acknowledged included.
