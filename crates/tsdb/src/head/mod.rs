@@ -35,10 +35,10 @@ use crate::wal::{ExemplarRecord, Log, Records, SeriesRef};
 use commit::Commit;
 use exemplars::Exemplars;
 use families::Families;
-use index::HeadIndex;
 
 pub use append::{AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
+pub(crate) use index::HeadIndex;
 pub(crate) use restore::WalCovers;
 pub(crate) use series::Series;
 pub(crate) use snapshot::{HeadChunk, Snapshot};
