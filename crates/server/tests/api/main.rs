@@ -5,13 +5,17 @@
 mod admin;
 mod answer;
 mod auth;
+mod bounds;
 mod fuzz;
+mod gotchas;
 mod labels;
+mod openapi;
 mod query;
 mod reader;
 mod remote_read;
 mod remote_write;
 mod stand;
 mod status;
+mod surface;
 mod transport;
 mod write;
