@@ -15,6 +15,7 @@ mod agents;
 mod exchange;
 mod faults;
 mod golden;
+mod hostile;
 mod http;
 mod kinds;
 mod peers;

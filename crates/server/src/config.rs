@@ -148,6 +148,8 @@ limits! {
     /// Time a connection may be silent between requests. Longer than the 90 s after which Go's clients close their end:
     /// a server that closes first may do so under a request that is on its way.
     idle_timeout: Duration = secs(120), MILLIS_10 => secs(3600);
+    /// Time for which a client may take nothing of an answer that is there for it; then its connection is closed.
+    stall_timeout: Duration = secs(30), MILLIS_10 => secs(600);
     /// Time for a whole request body, then 408.
     body_timeout: Duration = secs(30), MILLIS_10 => secs(600);
     /// Bytes of a form body, then 413.

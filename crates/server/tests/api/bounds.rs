@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::answer::Answer;
 use crate::stand::{Stand, base};
@@ -98,6 +100,22 @@ async fn a_long_answer_comes_in_pieces_and_is_whole() {
     let short = stand.get(&format!("/api/v1/query?query=count(m)&time={now}"), &stand.tokens.acme).await;
     assert_eq!(short.header("content-length"), short.body.len().to_string());
     all_came_back(&stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
+    let stall = |config: &mut server::Config| config.limits.stall_timeout = Duration::from_millis(100);
+    let (stand, now) = with_series(20_000, stall).await;
+    let mut stream = TcpStream::connect(stand.url.strip_prefix("http://").unwrap()).await.unwrap();
+    let ask = format!("/api/v1/query_range?query=m&start={}&end={now}&step=1", now - 20);
+    let head = format!("GET {ask} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", stand.tokens.acme);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut start = [0; 15];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    // The rest, some 8 MB, is more than the sockets hold; nobody reads it.
+    all_came_back(&stand).await;
+    drop(stream);
 }
 
 /// Waits until so many queries are listed for `token`, and returns them.
