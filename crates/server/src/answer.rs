@@ -127,3 +127,53 @@ pub(crate) fn labels_bytes(labels: &Labels) -> usize {
 pub(crate) fn text_bytes(text: &str) -> usize {
     3 + 6 * text.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use http_body_util::BodyExt;
+    use model::{Pool, RangeSeries, Stop};
+
+    use super::*;
+    use crate::outflow;
+
+    /// Unoptimised code is ten times as slow, and the machine may be busy.
+    const NOTICED_WITHIN: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
+
+    /// Encodes a large matrix, ends the query after 50 ms, and says how long it took to notice.
+    async fn ended_after(bytes_max: usize) -> Duration {
+        let mut columns = Columns::default();
+        (0..100_000).for_each(|i| columns.push(i * 1000, (i as f64).sqrt()));
+        let series = RangeSeries { labels: Labels::empty(), columns };
+        let value = Arc::new(Value::Matrix(vec![series; 100]));
+        let stop = Stop::default();
+        let budget = Arc::new(Budget::new(stop.clone(), Pool::new(u64::MAX), u64::MAX, u64::MAX));
+        let (inlet, outlet) = outflow::queue(Instant::now() + Duration::from_secs(60), budget.clone(), stop.clone());
+        let encoding = tokio::task::spawn_blocking(move || {
+            let write = |into: &mut Pieces<'_>| wire::json::write_value(&value, into);
+            let outcome = send(&inlet, &budget, bytes_max, value_bytes(&value), write);
+            inlet.end(outcome);
+            Instant::now()
+        });
+        let reading = tokio::spawn(async move {
+            let Ok(mut body) = outlet.into_body().await else { return };
+            while let Some(Ok(_)) = body.frame().await {}
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let asked = Instant::now();
+        stop.cancel();
+        let ended = encoding.await.unwrap();
+        reading.await.unwrap();
+        ended.saturating_duration_since(asked)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn encoding_and_measuring_end_when_they_are_told_to() {
+        for bytes_max in [usize::MAX, 400 << 20] {
+            let after = ended_after(bytes_max).await;
+            assert!(after < NOTICED_WITHIN, "{bytes_max}: {after:?}");
+        }
+    }
+}

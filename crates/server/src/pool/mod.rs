@@ -1,6 +1,7 @@
 //! Where queries run: a bounded number of blocking threads, each query with a deadline, a byte budget and a stop flag.
 
 mod register;
+mod threads;
 mod turns;
 
 use std::sync::Arc;
@@ -10,18 +11,21 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use control::Grant;
 use model::{Budget, Pool, Stop};
+use tokio::sync::oneshot;
 
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::outflow::{self, Inlet};
 use register::Registered;
 pub(crate) use register::{Entry, Register};
+use threads::Threads;
 pub(crate) use turns::Owner;
 use turns::{Turn, Turns};
 
 /// Runs CPU work beside the async threads, so that a heavy query never delays another request's bytes.
 pub(crate) struct QueryPool {
     turns: Arc<Turns>,
+    threads: Threads,
     register: Arc<Register>,
     bytes: Arc<Pool>,
     query_bytes_max: u64,
@@ -74,6 +78,7 @@ impl QueryPool {
         };
         QueryPool {
             turns: Turns::new(turns),
+            threads: Threads::start(turns),
             register: Register::new(limits.slow_query),
             bytes: Pool::new(limits.queries_bytes_max as u64),
             query_bytes_max: limits.query_bytes_max as u64,
@@ -108,14 +113,16 @@ impl QueryPool {
     ) -> Result<T, ApiError> {
         let Started { deadline, stop, budget, registered, turn } = self.start(ask).await?;
         let _guard = CancelOnDrop(stop.clone());
-        let running = tokio::task::spawn_blocking(move || {
+        let (done, running) = oneshot::channel();
+        self.threads.run(move || {
             let answer = query(&budget);
             drop((registered, turn));
-            answer
+            // Nobody waits for the answer of a query that was ended.
+            let _ = done.send(answer);
         });
         match tokio::time::timeout_at(deadline.into(), running).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(panic)) => Err(ApiError::internal(format!("query ended by a bug: {panic}"))),
+            Ok(Err(_)) => Err(ApiError::internal("query ended by a bug")),
             Err(_) => {
                 stop.time_out();
                 Err(ApiError::Timeout)
@@ -137,7 +144,7 @@ impl QueryPool {
             tokio::time::sleep_until(deadline.into()).await;
             stop.time_out();
         });
-        tokio::task::spawn_blocking(move || {
+        self.threads.run(move || {
             let outcome = query(&budget, &inlet);
             inlet.end(outcome);
             watch.abort();
