@@ -48,8 +48,15 @@ impl Prometheus {
     fn start(binary: &Path, dir: &Path, data: &Path) -> Prometheus {
         let config = dir.join("prometheus.yml");
         std::fs::write(&config, "storage:\n  tsdb:\n    out_of_order_time_window: 24h\n").unwrap();
+        // It ends when somebody has taken the port meanwhile.
+        let started = (0..3).find_map(|_| Prometheus::try_start(binary, dir, &config, data));
+        started.expect("Prometheus starts")
+    }
+
+    /// Nothing if it ended before it was ready.
+    fn try_start(binary: &Path, dir: &Path, config: &Path, data: &Path) -> Option<Prometheus> {
         let port = free_port();
-        let running = Running::start(
+        let mut running = Running::start(
             binary,
             &[
                 &format!("--config.file={}", config.to_str().unwrap()),
@@ -62,10 +69,12 @@ impl Prometheus {
             &dir.join("prometheus.log"),
         );
         let http = Http::new(&format!("http://127.0.0.1:{port}"), None);
-        wait_for("Prometheus is ready", Duration::from_secs(60), || {
-            http.get("/-/ready", &[]).filter(|(status, _)| *status == 200)
+        let ready = wait_for("Prometheus is ready", Duration::from_secs(60), || {
+            let ready = http.get("/-/ready", &[]).is_some_and(|(status, _)| status == 200);
+            // Another program may answer at its port.
+            if running.has_ended() { Some(false) } else { ready.then_some(true) }
         });
-        Prometheus { running, http }
+        ready.then_some(Prometheus { running, http })
     }
 }
 
