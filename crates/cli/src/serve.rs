@@ -35,6 +35,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         block_max: args.block_max,
         out_of_order_window: args.out_of_order_window,
         insecure_no_auth: args.insecure_no_auth,
+        catalog: args.catalog,
         limits: args.limits.into(),
         ..Config::new(args.data.data_dir, args.listen)
     };

@@ -23,6 +23,8 @@ pub struct Config {
     pub block_max: Option<Duration>,
     /// How far behind its series' newest sample a sample may be. Bound: at most [`OUT_OF_ORDER_WINDOW_MAX`].
     pub out_of_order_window: Duration,
+    /// The catalog of the vendor APIs; `None` takes the embedded one.
+    pub catalog: Option<PathBuf>,
     /// Whether requests need no token; only on a loopback address.
     pub insecure_no_auth: bool,
     /// The bounds of everything else.
@@ -50,6 +52,7 @@ impl Config {
             retention_bytes: None,
             block_max: None,
             out_of_order_window: Duration::from_secs(24 * 3600),
+            catalog: None,
             insecure_no_auth: false,
             limits: Limits::default(),
         }

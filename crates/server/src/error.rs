@@ -36,6 +36,14 @@ pub enum ServeError {
     /// The store cannot be opened or closed.
     #[error("open the store")]
     Store(#[from] TsdbError),
+    /// The catalog of the vendor APIs is refused.
+    #[error("catalog {path}")]
+    Catalog {
+        /// The file, or `embedded`.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: clouds::CatalogError,
+    },
     /// The process lacks something it needs from the system.
     #[error("start the server")]
     System(#[from] io::Error),
@@ -144,6 +152,26 @@ impl ApiError {
             ApiError::Timeout => Interrupt::TimedOut.to_string(),
             ApiError::Internal => "internal error; the server's log has the detail".to_owned(),
         }
+    }
+
+    /// The answer in TensorOne's envelope.
+    pub(crate) fn into_envelope(self) -> Response {
+        let code = match &self {
+            ApiError::BadData(_) | ApiError::BodyTimeout(_) | ApiError::TooLarge(_) | ApiError::Unsupported(_) => {
+                "INVALID_PARAMETERS"
+            }
+            ApiError::Unauthorized => "UNAUTHORIZED",
+            ApiError::Forbidden(_) => "INSUFFICIENT_PERMISSIONS",
+            ApiError::NotFound(_) => "NOT_FOUND",
+            ApiError::Limited(_) => "RATE_LIMIT_EXCEEDED",
+            ApiError::Execution(_) => "QUERY_FAILED",
+            ApiError::Canceled => "CANCELED",
+            ApiError::Timeout => "TIMEOUT",
+            ApiError::Unavailable(_) => "UNAVAILABLE",
+            ApiError::Internal => "INTERNAL_ERROR",
+        };
+        let body = serde_json::json!({"error": code, "message": self.message(), "details": {}});
+        self.answer("application/json", body.to_string().into_bytes())
     }
 
     /// The answer as text, for write endpoints: senders log the first bytes of a body as they are.

@@ -4,6 +4,7 @@ mod absent;
 mod admin;
 mod answer;
 mod auth;
+mod batch;
 mod body;
 mod clock;
 mod config;
@@ -31,6 +32,7 @@ mod serve;
 mod state;
 mod status;
 mod store;
+mod tensorone;
 mod write;
 
 pub use auth::Need;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
+use clouds::Catalog;
 use control::{Authority, Control};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -49,11 +50,12 @@ impl Server {
         } else {
             Authority::open(&control_path(&config.data_dir))?
         };
+        let catalog = catalog(config.catalog.as_deref())?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{address}");
-        Ok(Server { app: App::new(config, authority), listener, address })
+        Ok(Server { app: App::new(config, authority, catalog), listener, address })
     }
 
     /// The address listened on, with the port that the system chose for port 0.
@@ -91,6 +93,16 @@ impl Server {
         }
         outcome
     }
+}
+
+/// The catalog of the vendor APIs: the one in `file`, or the embedded one.
+fn catalog(file: Option<&Path>) -> Result<Catalog, ServeError> {
+    let Some(path) = file else {
+        return Catalog::embedded().map_err(|source| ServeError::Catalog { path: PathBuf::from("embedded"), source });
+    };
+    let yaml = std::fs::read_to_string(path)
+        .map_err(|error| ServeError::Config(format!("read catalog {}: {error}", path.display())))?;
+    Catalog::parse(&yaml).map_err(|source| ServeError::Catalog { path: path.to_owned(), source })
 }
 
 /// Opens the store and keeps it in shape until `shutdown`, which also ends the wait for a long replay.

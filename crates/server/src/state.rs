@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clouds::Catalog;
 use control::Authority;
 use model::Timestamp;
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::pool::QueryPool;
 use crate::store::Store;
+use crate::tensorone::AnswerCache;
 use crate::write::WritePool;
 
 /// An unknown token makes the server look whether it is new, at most this often: strangers must not choose how often.
@@ -29,17 +31,21 @@ struct Parts {
     metrics: Metrics,
     queries: QueryPool,
     writes: WritePool,
+    catalog: Arc<Catalog>,
+    answers: AnswerCache,
     /// Held by the one request that changes the store itself.
     admin: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
-    pub(crate) fn new(config: Config, authority: Authority) -> App {
+    pub(crate) fn new(config: Config, authority: Authority, catalog: Catalog) -> App {
         App(Arc::new(Parts {
             store: Store::new(),
             metrics: Metrics::new(),
             queries: QueryPool::new(&config.limits),
             writes: WritePool::new(&config.limits),
+            catalog: Arc::new(catalog),
+            answers: AnswerCache::default(),
             admin: Arc::default(),
             authority,
             looked_again: Mutex::new(Timestamp::MIN),
@@ -91,6 +97,16 @@ impl App {
     /// Waits until no other request changes the store itself, and keeps others waiting while the turn is held.
     pub(crate) async fn admin_turn(&self) -> OwnedMutexGuard<()> {
         self.0.admin.clone().lock_owned().await
+    }
+
+    /// Which expressions the vendor APIs' answers are made of.
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        &self.0.catalog
+    }
+
+    /// Vendor answers that may be given again.
+    pub(crate) fn answers(&self) -> &AnswerCache {
+        &self.0.answers
     }
 
     /// Where writes run.

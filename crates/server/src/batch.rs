@@ -1,0 +1,30 @@
+//! The batch executor of the vendor APIs: all expressions of one answer as one job on the query pool, with one deadline
+//! and one byte budget, ended when the client leaves.
+
+use std::sync::Arc;
+
+use clouds::Batch;
+use promql::Context;
+
+use crate::error::ApiError;
+use crate::state::App;
+
+/// Runs `work` with a batch over what `grant` may read, on the query pool.
+///
+/// `work` may run several batches one after the other: what one has read, the next finds read.
+/// Errors: those of `work`, and the query pool's.
+pub(crate) async fn run<T: Send + 'static>(
+    app: &App,
+    grant: &control::Grant,
+    work: impl FnOnce(&Batch<'_>) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let reader = app.store().reader(grant)?;
+    let catalog = Arc::clone(app.catalog());
+    let lookback_ms = i64::try_from(app.config().limits.lookback.as_millis()).unwrap_or(i64::MAX);
+    let answer = app.queries().run(None, move |budget| {
+        let querier = reader.querier();
+        let ctx = Context { store: &querier, budget, lookback_ms };
+        work(&Batch::new(&catalog, &ctx))
+    });
+    answer.await
+}
