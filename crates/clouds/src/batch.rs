@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::{Labels, TimeRange};
 use promql::{Context, EvalError, Query, TextLimits};
 
 use crate::catalog::Alternate;
@@ -56,6 +57,13 @@ impl<'a> Batch<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// The labels of every series about `subject` that has samples in `range`, or may have; reads no sample.
+    pub fn labels(&self, subject: &Subject, range: TimeRange) -> Result<Vec<Labels>, EvalError> {
+        let matchers = subject.matchers().map_err(|error| EvalError::Invalid(error.to_string()))?;
+        let series = self.ctx.store.select(&matchers, range, self.ctx.budget)?.series;
+        Ok((0..series.len()).map(|series_idx| series.labels(series_idx).clone()).collect())
     }
 
     /// The expressions of one turn, by family; announces what they will read.

@@ -1,5 +1,12 @@
 //! What is known of an endpoint beside its series: the server fills it from its registry, or from labels alone.
 
+use std::collections::BTreeMap;
+
+use model::{Labels, TimeRange, Timestamp};
+use promql::EvalError;
+
+use crate::{Batch, Subject};
+
 /// Facts about one endpoint; what nobody said is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointFacts {
@@ -28,6 +35,48 @@ impl EndpointFacts {
     pub fn new(id: &str) -> EndpointFacts {
         EndpointFacts { id: id.to_owned(), ..EndpointFacts::default() }
     }
+
+    /// Takes from a series' labels what is not known yet.
+    fn learn(&mut self, labels: &Labels) {
+        let known = [
+            ("endpoint", &mut self.name),
+            ("service_tier", &mut self.tier),
+            ("region", &mut self.region),
+            ("cluster_id", &mut self.cluster),
+            ("gpu_model", &mut self.gpu_model),
+        ];
+        for (name, fact) in known {
+            if fact.is_none() {
+                *fact = labels.get(name).map(str::to_owned);
+            }
+        }
+    }
+}
+
+/// The times before `now` in which an endpoint is looked for, one after the other, ms: most are found in the last hour,
+/// and the series of months need not be gone through for them.
+const LOOK_BACK_MS: [i64; 3] = [3_600_000, 86_400_000, 90 * 86_400_000];
+
+/// What the series say of those of `ids` that have any, in the order of `ids`.
+pub fn facts_from_labels(
+    batch: &Batch<'_>,
+    label: &str,
+    ids: &[String],
+    now: Timestamp,
+) -> Result<Vec<EndpointFacts>, EvalError> {
+    let mut known: BTreeMap<String, EndpointFacts> = BTreeMap::new();
+    for back_ms in LOOK_BACK_MS {
+        let missing: Vec<String> = ids.iter().filter(|id| !known.contains_key(*id)).cloned().collect();
+        if missing.is_empty() {
+            break;
+        }
+        let range = TimeRange { mint: now.saturating_sub(back_ms), maxt: now };
+        for labels in batch.labels(&Subject::members(label, missing), range)? {
+            let Some(id) = labels.get(label).filter(|id| ids.iter().any(|wanted| wanted == id)) else { continue };
+            known.entry(id.to_owned()).or_insert_with(|| EndpointFacts::new(id)).learn(&labels);
+        }
+    }
+    Ok(ids.iter().filter_map(|id| known.remove(id)).collect())
 }
 
 /// What one GPU costs and holds.

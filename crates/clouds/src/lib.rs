@@ -18,7 +18,7 @@ pub mod tensorone;
 pub use batch::Batch;
 pub use catalog::{Alternate, Catalog};
 pub use error::CatalogError;
-pub use facts::{EndpointFacts, GpuPrice, RateCard};
+pub use facts::{EndpointFacts, GpuPrice, RateCard, facts_from_labels};
 pub use family::Family;
 pub use found::{Found, Row, View};
 pub use need::{Need, Over, When};

@@ -110,7 +110,9 @@ impl Need {
 
 /// The step at which a window is looked through.
 pub(crate) fn resolution_ms(window_ms: i64) -> i64 {
-    (window_ms / RESOLUTIONS_MAX).max(1).div_euclid(MINUTE_MS).max(1).saturating_mul(MINUTE_MS)
+    let minutes = (window_ms / RESOLUTIONS_MAX / MINUTE_MS).max(1).saturating_mul(MINUTE_MS);
+    // A window shorter than that has one value.
+    minutes.min(window_ms.max(1))
 }
 
 #[cfg(test)]
@@ -120,8 +122,10 @@ mod tests {
     #[test]
     fn long_windows_are_looked_through_in_longer_steps() {
         const DAY_MS: i64 = 86_400_000;
-        for (window_ms, minutes) in [(1, 1), (DAY_MS, 1), (2 * DAY_MS, 2), (30 * DAY_MS, 30)] {
-            assert_eq!(resolution_ms(window_ms), minutes * MINUTE_MS);
+        for (window_ms, expect) in
+            [(10_000, 10_000), (DAY_MS, MINUTE_MS), (2 * DAY_MS, 2 * MINUTE_MS), (30 * DAY_MS, 30 * MINUTE_MS)]
+        {
+            assert_eq!(resolution_ms(window_ms), expect);
         }
     }
 }

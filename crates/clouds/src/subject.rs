@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use model::{MatchOp, Matcher, PatternError};
 use promql::Quoted;
 
 /// Bytes that a list of values may take in one matcher. Source: the pattern limit of matchers, 4 KiB.
@@ -40,6 +41,13 @@ impl Subject {
         self
     }
 
+    /// Only series that have `label` at all.
+    #[must_use]
+    pub fn having(mut self, label: &str) -> Subject {
+        self.within.push((label.to_owned(), Vec::new()));
+        self
+    }
+
     /// The label that tells answers apart.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()
@@ -53,6 +61,13 @@ impl Subject {
     /// The same subject for other members.
     pub(crate) fn with_members(&self, members: Vec<String>) -> Subject {
         Subject { members, ..self.clone() }
+    }
+
+    /// The matchers themselves, for looking series up without an expression.
+    pub(crate) fn matchers(&self) -> Result<Vec<Matcher>, PatternError> {
+        let group = self.group.iter().map(|group| (group, &self.members));
+        let within = self.within.iter().map(|(label, values)| (label, values));
+        group.chain(within).map(|(label, values)| matcher(label, values)).collect()
     }
 
     /// The matchers as they stand between braces; empty when nothing narrows.
@@ -85,6 +100,21 @@ fn push_matcher(text: &mut String, label: &str, values: &[String]) {
         }
     };
     debug_assert!(written.is_ok(), "a string takes everything");
+}
+
+/// The same as a matcher.
+fn matcher(label: &str, values: &[String]) -> Result<Matcher, PatternError> {
+    match values {
+        [] => Matcher::new(label, MatchOp::NotEqual, ""),
+        [value] => Ok(Matcher::equal(label, value)),
+        many => {
+            let pattern = many.iter().map(|value| escape(value)).collect::<Vec<_>>().join("|");
+            match pattern.len() {
+                ..=PATTERN_BYTES_MAX => Matcher::new(label, MatchOp::Regex, &pattern),
+                _ => Matcher::new(label, MatchOp::NotEqual, ""),
+            }
+        }
+    }
 }
 
 /// A label's name, in quotes if it needs them.
@@ -124,6 +154,7 @@ mod tests {
             (Subject::members("e", list(&["x\\\n"])), r#"e="x\\\n""#),
             (Subject::each("cluster_id").within("region", list(&["eu"])), r#"cluster_id!="",region="eu""#),
             (Subject::each("a.b").within("region", list(&[])), r#""a.b"!="""#),
+            (Subject::everything().having("endpoint_id"), r#"endpoint_id!="""#),
         ] {
             assert_eq!(subject.selector(), expect);
         }

@@ -73,6 +73,7 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/rules", Token(Read), absent::rules),
         entry(READ, "/api/v1/alerts", Token(Read), absent::alerts),
         entry(GET, "/v2/endpoints/{endpoint_id}/metrics", Token(Read), tensorone::endpoint),
+        entry(POST, "/v2/endpoints/metrics/batch", Token(Read), tensorone::batch),
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
         entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
         entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),

@@ -94,12 +94,17 @@ impl Template {
                 Placeholder::Group => text.push_str(subject.group().unwrap_or_default()),
                 Placeholder::Window => text.push_str(&format!("{}ms", need.window_ms.max(1))),
                 Placeholder::Resolution => text.push_str(&format!("{}ms", need.resolution_ms())),
-                Placeholder::ResolutionSeconds => text.push_str(&(need.resolution_ms() / 1000).to_string()),
+                Placeholder::ResolutionSeconds => text.push_str(&seconds(need.resolution_ms())),
                 Placeholder::Over => text.push_str(need.over.call()),
             }
         }
         text
     }
+}
+
+/// Milliseconds as a number of seconds.
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
 #[cfg(test)]

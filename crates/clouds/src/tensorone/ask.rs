@@ -85,6 +85,19 @@ impl MetricsAsk {
         })
     }
 
+    /// The ask for the costs of `frame` in full, which other answers are made of too.
+    pub(crate) fn of_costs(frame: Frame) -> MetricsAsk {
+        MetricsAsk {
+            frame,
+            format: Format::Json,
+            is_basic: false,
+            shows_sources: false,
+            aggregation: None,
+            groups: vec![Group::Costs],
+            wants_cost_details: true,
+        }
+    }
+
     /// Whether a group is part of the answer.
     pub(crate) fn has(&self, group: Group) -> bool {
         self.groups.contains(&group)

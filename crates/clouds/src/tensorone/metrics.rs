@@ -4,8 +4,16 @@ use model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::MetricsAsk;
+use super::ask::Group;
+use super::cold_starts::cold_starts;
+use super::costs::costs;
+use super::insights::insights;
 use super::numbers::time;
+use super::performance::{bucket_starts, performance};
+use super::resources::resources;
+use super::roll_up::roll_up;
 use super::summary::{self, Summary};
+use super::usage::usage;
 use crate::{EndpointFacts, RateCard, View};
 
 /// What the sections are rendered from.
@@ -35,23 +43,75 @@ impl<'a> Answer<'a> {
         answer.summary = Summary::of(&answer);
         answer
     }
+
+    /// The buckets: position and start.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (usize, Timestamp)> + use<> {
+        let frame = &self.ask.frame;
+        bucket_starts(frame.start, frame.end, frame.step_ms)
+    }
+
+    /// Seconds of a bucket.
+    #[expect(clippy::cast_precision_loss, reason = "days of milliseconds are far below what f64 holds")]
+    pub(crate) fn bucket_s(&self) -> f64 {
+        self.ask.frame.step_ms as f64 / 1000.0
+    }
+
+    /// The model of the endpoint's GPUs: registered, or on its series.
+    pub(crate) fn gpu_model(&self) -> Option<String> {
+        let seen = || self.view.rows("gpu.model").first().map(|row| row.label("gpu_model").to_owned());
+        self.facts.gpu_model.clone().or_else(seen).filter(|model| !model.is_empty())
+    }
 }
 
 /// The full answer about one endpoint.
 pub fn metrics(ask: &MetricsAsk, view: View<'_>, facts: &EndpointFacts, rates: &RateCard, now: Timestamp) -> Value {
     let answer = Answer::new(ask, view, facts, rates);
-    json!({
+    let mut object = json!({
         "endpointId": facts.id,
         "timeframe": ask.frame.label,
         "granularity": ask.frame.granularity,
+        "start": time(ask.frame.start),
+        "end": time(ask.frame.end),
         "generatedAt": time(now),
         "summary": summary::summary(&answer),
-    })
+        "insights": insights(&answer),
+    });
+    if ask.has(Group::Performance) || ask.has(Group::Errors) {
+        object["performance"] = performance(&answer);
+    }
+    if ask.has(Group::Performance) {
+        object["coldStarts"] = cold_starts(&answer);
+    }
+    if ask.has(Group::Usage) {
+        object["usage"] = usage(&answer);
+    }
+    if ask.has(Group::Costs) {
+        object["costs"] = costs(&answer);
+    }
+    if ask.has(Group::Resources) {
+        object["resources"] = resources(&answer);
+    }
+    if ask.shows_sources {
+        object["sources"] = sources(view);
+    }
+    object
 }
 
 /// The basic view of one endpoint.
 pub fn basic(ask: &MetricsAsk, view: View<'_>, facts: &EndpointFacts, rates: &RateCard) -> Value {
     summary::basic(&Answer::new(ask, view, facts, rates))
+}
+
+/// The answer about several endpoints: theirs, errors for those that do not exist, and the summaries rolled up.
+pub fn batch(ask: &MetricsAsk, answers: Vec<Value>, errors: Vec<Value>, now: Timestamp) -> Value {
+    json!({
+        "timeframe": ask.frame.label,
+        "granularity": ask.frame.granularity,
+        "generatedAt": time(now),
+        "aggregated": roll_up(ask, &answers),
+        "endpoints": answers,
+        "errors": errors,
+    })
 }
 
 /// Which metric answered for each family.

@@ -88,12 +88,6 @@ impl<'a> Parameters<'a> {
         values.map(str::trim).filter(|value| !value.is_empty()).collect()
     }
 
-    /// Whether a switch is on: `true` or `1`, in any case.
-    pub(crate) fn is_on(self, name: &'static str) -> Result<Option<bool>, Refusal> {
-        let table = [("true", true), ("false", false), ("True", true), ("False", false), ("1", true), ("0", false)];
-        Ok(self.one(&[name], &table)?.map(|(_, on)| on))
-    }
-
     /// The time of any of `names`.
     pub(crate) fn time(self, names: &[&'static str]) -> Result<Option<Timestamp>, Refusal> {
         let Some(value) = self.get(names) else { return Ok(None) };

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 
+/// Characters of an unknown id that are shown again.
+const ID_CHARS: usize = 128;
+
 /// Why a request to a TensorOne path was not answered as asked.
 #[derive(Debug)]
 pub(crate) enum VendorError {
@@ -30,36 +33,38 @@ impl From<Refusal> for VendorError {
     }
 }
 
-/// The envelope of one error.
-pub(crate) struct Envelope {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) details: Value,
-}
+impl VendorError {
+    /// No such endpoint, whoever owns one of that id.
+    pub(crate) fn unknown_endpoint(id: &str) -> VendorError {
+        VendorError::UnknownEndpoint(id.chars().take(ID_CHARS).collect())
+    }
 
-impl IntoResponse for VendorError {
-    fn into_response(self) -> Response {
+    /// The envelope; none for what any route may answer.
+    pub(crate) fn to_json(&self) -> Value {
         match self {
-            VendorError::Parameter(refusal) => {
-                let envelope =
-                    Envelope { code: "INVALID_PARAMETERS", message: refusal.message(), details: refusal.details() };
-                envelope.answer(StatusCode::BAD_REQUEST)
-            }
-            VendorError::UnknownEndpoint(id) => {
-                let message = "No endpoint with this id".to_owned();
-                let envelope = Envelope { code: "ENDPOINT_NOT_FOUND", message, details: json!({"endpointId": id}) };
-                envelope.answer(StatusCode::NOT_FOUND)
-            }
-            VendorError::Api(error) => error.into_envelope(),
+            VendorError::Parameter(refusal) => json!({
+                "error": "INVALID_PARAMETERS",
+                "message": refusal.message(),
+                "details": refusal.details(),
+            }),
+            VendorError::UnknownEndpoint(id) => json!({
+                "error": "ENDPOINT_NOT_FOUND",
+                "message": "No endpoint with this id",
+                "details": {"endpointId": id},
+            }),
+            VendorError::Api(_) => Value::Null,
         }
     }
 }
 
-impl Envelope {
-    /// The envelope as an answer.
-    pub(crate) fn answer(self, status: StatusCode) -> Response {
-        let body = json!({"error": self.code, "message": self.message, "details": self.details});
-        let mut response = (status, body.to_string()).into_response();
+impl IntoResponse for VendorError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            VendorError::Parameter(_) => StatusCode::BAD_REQUEST,
+            VendorError::UnknownEndpoint(_) => StatusCode::NOT_FOUND,
+            VendorError::Api(error) => return error.into_envelope(),
+        };
+        let mut response = (status, self.to_json().to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }

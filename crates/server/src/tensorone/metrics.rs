@@ -1,61 +1,182 @@
-//! `GET /v2/endpoints/{endpoint_id}/metrics`.
+//! `GET /v2/endpoints/{endpoint_id}/metrics` and `POST /v2/endpoints/metrics/batch`.
 
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use clouds::tensorone::{self, ENDPOINT_LABEL, MetricsAsk};
-use clouds::{Batch, EndpointFacts, Family, Need, RateCard, Subject};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use clouds::tensorone::{self, ENDPOINT_LABEL, Format, MetricsAsk, Refusal};
+use clouds::{Batch, EndpointFacts, RateCard, Subject};
+use serde_json::Value;
 
 use super::VendorError;
+use super::answer::{self, Kept};
 use crate::auth::Granted;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
-use crate::{batch, clock, reply};
+use crate::{body, clock};
 
-/// How far back an endpoint may have been heard of, at least.
-const KNOWN_MS: i64 = 90 * 86_400_000;
+/// Endpoints of one batch.
+const BATCH_MAX: usize = 100;
+/// Bytes of a batch's body: a hundred ids and a few words.
+const BODY_BYTES_MAX: usize = 64 << 10;
+const JSON: &str = "application/json";
 
 /// The metrics of one endpoint.
 pub(crate) async fn endpoint(
     State(app): State<App>,
     Granted(grant): Granted,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Response, VendorError> {
+    let Path(id) = id.map_err(|error| ApiError::BadData(error.to_string()))?;
     let now = clock::now_ms();
     let ask = MetricsAsk::parse(params.pairs(), now)?;
-    let asked = id.clone();
-    let answer = batch::run(&app, &grant, move |batch| {
-        let Some(facts) = endpoints_of(batch, std::slice::from_ref(&asked), now)?.pop() else { return Ok(None) };
-        let found = batch.run(&Subject::members(ENDPOINT_LABEL, vec![asked]), &tensorone::needs(&ask))?;
-        let view = found.member(&facts.id);
-        let rates = RateCard::default();
-        let answer = match ask.is_basic {
-            true => tensorone::basic(&ask, view, &facts, &rates),
-            false => tensorone::metrics(&ask, view, &facts, &rates, now),
-        };
-        Ok(Some(answer.to_string().into_bytes()))
+    let question = answer::question(&grant, "metrics", &(&id, &ask), ask.frame.cached_ms(), now);
+    let kept = answer::answer(&app, &grant, question, move |batch| {
+        let ids = [id.clone()];
+        let Some(facts) = facts(batch, &ids, now)?.pop() else { return Err(VendorError::unknown_endpoint(&id)) };
+        let found = batch.run(&Subject::members(ENDPOINT_LABEL, ids.to_vec()), &tensorone::needs(&ask))?;
+        let (view, rates) = (found.member(&facts.id), RateCard::default());
+        let full = || tensorone::metrics(&ask, view, &facts, &rates, now);
+        Ok(match ask.format {
+            _ if ask.is_basic => Kept::new(JSON, tensorone::basic(&ask, view, &facts, &rates).to_string()),
+            Format::Json => Kept::new(JSON, full().to_string()),
+            Format::Csv => Kept::new("text/csv; charset=utf-8", tensorone::csv(&full())),
+            Format::Prometheus => {
+                Kept::new("text/plain; version=0.0.4; charset=utf-8", tensorone::exposition(view, &facts))
+            }
+        })
     });
-    match answer.await? {
-        Some(body) => Ok(reply::json(body).into_response()),
-        None => Err(VendorError::UnknownEndpoint(id)),
+    Ok(kept.await?.into_response())
+}
+
+/// The metrics of several endpoints, and their summaries rolled up.
+pub(crate) async fn batch(
+    State(app): State<App>,
+    Granted(grant): Granted,
+    request: Request,
+) -> Result<Response, VendorError> {
+    let now = clock::now_ms();
+    let (head, sent) = request.into_parts();
+    let bytes = body::read(sent, &head.headers, BODY_BYTES_MAX, app.config().limits.body_timeout).await?;
+    let (ids, pairs) = read_batch(&bytes)?;
+    let ask = MetricsAsk::parse(&pairs, now)?;
+    if ask.format != Format::Json {
+        let refusal = Refusal {
+            parameter: "format",
+            value: format!("{:?}", ask.format).to_lowercase(),
+            allowed: vec!["json".to_owned()],
+            why: None,
+        };
+        return Err(refusal.into());
     }
+    let question = answer::question(&grant, "batch", &(&ids, &ask), ask.frame.cached_ms(), now);
+    let kept = answer::answer(&app, &grant, question, move |batch| {
+        Ok(Kept::new(JSON, batch_answer(batch, &ids, &ask, now)?.to_string()))
+    });
+    Ok(kept.await?.into_response())
+}
+
+fn batch_answer(batch: &Batch<'_>, ids: &[String], ask: &MetricsAsk, now: i64) -> Result<Value, VendorError> {
+    let (facts, rates) = (facts(batch, ids, now)?, RateCard::default());
+    let known: Vec<String> = facts.iter().map(|facts| facts.id.clone()).collect();
+    let mut answers = Vec::with_capacity(known.len());
+    if !known.is_empty() {
+        let found = batch.run(&Subject::members(ENDPOINT_LABEL, known), &tensorone::needs(ask))?;
+        for facts in &facts {
+            let view = found.member(&facts.id);
+            answers.push(match ask.is_basic {
+                true => tensorone::basic(ask, view, facts, &rates),
+                false => tensorone::metrics(ask, view, facts, &rates, now),
+            });
+        }
+    }
+    let unknown = ids.iter().filter(|id| facts.iter().all(|facts| facts.id != **id));
+    let errors: Vec<Value> = unknown.map(|id| VendorError::unknown_endpoint(id).to_json()).collect();
+    Ok(tensorone::batch(ask, answers, errors, now))
 }
 
 /// What is known of those of `ids` that exist: for the caller an endpoint exists when series with its id do.
-pub(crate) fn endpoints_of(batch: &Batch<'_>, ids: &[String], now: i64) -> Result<Vec<EndpointFacts>, ApiError> {
-    let subject = Subject::members(ENDPOINT_LABEL, ids.to_vec());
-    let found = batch.run(&subject, &[Need::at("info", Family::EndpointInfo, now, KNOWN_MS)])?;
-    let facts = ids.iter().filter_map(|id| {
-        let row = found.member(id).rows("info").first()?;
-        let label = |name: &str| Some(row.label(name).to_owned()).filter(|value| !value.is_empty());
-        Some(EndpointFacts {
-            name: label("endpoint"),
-            tier: label("service_tier"),
-            region: label("region"),
-            cluster: label("cluster_id"),
-            ..EndpointFacts::new(id)
-        })
-    });
-    Ok(facts.collect())
+fn facts(batch: &Batch<'_>, ids: &[String], now: i64) -> Result<Vec<EndpointFacts>, VendorError> {
+    Ok(clouds::facts_from_labels(batch, ENDPOINT_LABEL, ids, now)?)
+}
+
+/// The ids of a batch's body, each once, and its other members as parameters.
+fn read_batch(bytes: &[u8]) -> Result<(Vec<String>, Vec<(String, String)>), Refusal> {
+    let refuse = |parameter, value: &str, why: &str| Refusal {
+        parameter,
+        value: value.chars().take(80).collect(),
+        allowed: Vec::new(),
+        why: Some(why.to_owned()),
+    };
+    let body: Value = serde_json::from_slice(bytes).map_err(|error| refuse("body", "", &error.to_string()))?;
+    let Value::Object(members) = body else { return Err(refuse("body", "", "expected an object")) };
+    let Some(Value::Array(given)) = members.get("endpointIds") else {
+        return Err(refuse("endpointIds", "", "expected a list of endpoint ids"));
+    };
+    if given.is_empty() || BATCH_MAX < given.len() {
+        let why = format!("{} ids, 1 to {BATCH_MAX}", given.len());
+        return Err(refuse("endpointIds", "", &why));
+    }
+    let mut ids: Vec<String> = Vec::new();
+    for id in given {
+        match id {
+            Value::String(id) if ids.contains(id) => {}
+            Value::String(id) => ids.push(id.clone()),
+            other => return Err(refuse("endpointIds", &other.to_string(), "an id is a string")),
+        }
+    }
+    let mut pairs = Vec::new();
+    for (name, value) in members.iter().filter(|(name, _)| *name != "endpointIds") {
+        push_pairs(name, value, &mut pairs);
+    }
+    Ok((ids, pairs))
+}
+
+/// A member of a body as parameters: a list is one for each of its elements.
+fn push_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => pairs.push((name.to_owned(), text.clone())),
+        Value::Array(elements) => {
+            let flat = elements.iter().filter(|element| !element.is_array());
+            flat.for_each(|element| push_pairs(name, element, pairs));
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => pairs.push((name.to_owned(), value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bodies_are_ids_and_parameters() {
+        let (ids, pairs) = read_batch(
+            br#"{"endpointIds":["a","b","a"],"timeframe":"24h","metrics":["performance","costs"],"aggregation":null}"#,
+        )
+        .unwrap();
+        assert_eq!(ids, ["a", "b"]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expect = [pair("metrics", "performance"), pair("metrics", "costs"), pair("timeframe", "24h")];
+        assert_eq!(pairs, expect);
+    }
+
+    #[test]
+    fn bad_bodies_are_refused_by_name() {
+        let many = json!({"endpointIds": vec!["x"; BATCH_MAX + 1]}).to_string();
+        for (body, parameter) in [
+            ("", "body"),
+            ("[]", "body"),
+            ("{}", "endpointIds"),
+            (r#"{"endpointIds":"a"}"#, "endpointIds"),
+            (r#"{"endpointIds":[]}"#, "endpointIds"),
+            (r#"{"endpointIds":[1]}"#, "endpointIds"),
+            (&many, "endpointIds"),
+        ] {
+            assert_eq!(read_batch(body.as_bytes()).unwrap_err().parameter, parameter, "{body}");
+        }
+    }
 }
