@@ -128,6 +128,9 @@ pub(crate) struct ServeArgs {
     /// Which expressions the vendor APIs' answers are made of, as YAML [default: the embedded catalog]
     #[arg(long, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
+    /// The time 95 % of requests should take at most; the vendor APIs' scores and alerts are measured against it
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) latency_target: Duration,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -248,7 +251,7 @@ mod tests {
         for line in [
             "promenade serve --data-dir d --listen 127.0.0.1:0 --retention 90d --out-of-order-window 24h",
             "promenade serve --insecure-no-auth --retention forever --log debug",
-            "promenade serve --catalog catalog.yaml",
+            "promenade serve --catalog catalog.yaml --latency-target 500ms",
             "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 1",
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",

@@ -36,6 +36,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         out_of_order_window: args.out_of_order_window,
         insecure_no_auth: args.insecure_no_auth,
         catalog: args.catalog,
+        latency_target: args.latency_target,
         limits: args.limits.into(),
         ..Config::new(args.data.data_dir, args.listen)
     };

@@ -25,6 +25,9 @@ pub struct Config {
     pub out_of_order_window: Duration,
     /// The catalog of the vendor APIs; `None` takes the embedded one.
     pub catalog: Option<PathBuf>,
+    /// The time 95 % of requests should take at most: what scores and alerts are measured against. Bounds:
+    /// [`LATENCY_TARGET_MIN`] to [`LATENCY_TARGET_MAX`].
+    pub latency_target: Duration,
     /// Whether requests need no token; only on a loopback address.
     pub insecure_no_auth: bool,
     /// The bounds of everything else.
@@ -42,6 +45,11 @@ pub const BLOCK_LEN_MAX: Duration = Duration::from_secs(92 * 24 * 3600);
 /// A month: beyond it "late" means an import, which has its own way in.
 pub const OUT_OF_ORDER_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
+/// Nothing that computes answers faster.
+pub const LATENCY_TARGET_MIN: Duration = Duration::from_millis(1);
+/// The longest bucket of the engines' histograms is of that order.
+pub const LATENCY_TARGET_MAX: Duration = Duration::from_secs(3600);
+
 impl Config {
     /// The defaults: tokens needed, 90 days, 24 hours.
     pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Config {
@@ -53,6 +61,7 @@ impl Config {
             block_max: None,
             out_of_order_window: Duration::from_secs(24 * 3600),
             catalog: None,
+            latency_target: Duration::from_secs(1),
             insecure_no_auth: false,
             limits: Limits::default(),
         }
@@ -80,6 +89,12 @@ impl Config {
             return refuse(format!(
                 "out-of-order window is {:?}, at most {OUT_OF_ORDER_WINDOW_MAX:?}",
                 self.out_of_order_window
+            ));
+        }
+        if !(LATENCY_TARGET_MIN..=LATENCY_TARGET_MAX).contains(&self.latency_target) {
+            let target = self.latency_target;
+            return refuse(format!(
+                "latency target is {target:?}, bounds {LATENCY_TARGET_MIN:?} to {LATENCY_TARGET_MAX:?}"
             ));
         }
         self.limits.check()
@@ -194,6 +209,7 @@ mod tests {
             (Config { retention_bytes: Some(1 << 20), ..good.clone() }, "retention size is 1048576 bytes, at least"),
             (Config { block_max: Some(secs(3600)), ..good.clone() }, "longest block is 3600s, bounds 7200s to"),
             (Config { out_of_order_window: secs(32 * 86_400), ..good.clone() }, "out-of-order window is 2764800s"),
+            (Config { latency_target: secs(0), ..good.clone() }, "latency target is 0ns, bounds 1ms to 3600s"),
             (limits(|l| l.connections_max = 0), "connections_max is 0, bounds 1 to 65536"),
             (limits(|l| l.query_timeout = secs(0)), "query_timeout is 0ns, bounds 10ms to 3600s"),
         ];

@@ -38,7 +38,8 @@ mod write;
 pub use auth::Need;
 pub use clock::now_ms;
 pub use config::{
-    BLOCK_LEN_MAX, BLOCK_LEN_MIN, Config, Limits, OUT_OF_ORDER_WINDOW_MAX, RETENTION_BYTES_MIN, RETENTION_MIN,
+    BLOCK_LEN_MAX, BLOCK_LEN_MIN, Config, LATENCY_TARGET_MAX, LATENCY_TARGET_MIN, Limits, OUT_OF_ORDER_WINDOW_MAX,
+    RETENTION_BYTES_MIN, RETENTION_MIN,
 };
 pub use error::ServeError;
 pub use routes::{Route, routes};

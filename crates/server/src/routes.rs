@@ -74,6 +74,8 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/alerts", Token(Read), absent::alerts),
         entry(GET, "/v2/endpoints/{endpoint_id}/metrics", Token(Read), tensorone::endpoint),
         entry(POST, "/v2/endpoints/metrics/batch", Token(Read), tensorone::batch),
+        entry(GET, "/v2/monitoring/performance", Token(Read), tensorone::performance),
+        entry(GET, "/v2/monitoring/performance/optimization", Token(Read), tensorone::optimization),
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
         entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
         entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),

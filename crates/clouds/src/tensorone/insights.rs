@@ -8,6 +8,7 @@ use super::costs::daily_change;
 use super::frame::{DAY_MS, HOUR_MS};
 use super::metrics::Answer;
 use super::numbers::{mean, median, round, time, to_i64};
+use super::performance::quantile;
 use super::tally::Tally;
 use super::usage::{Hour, hours};
 
@@ -54,7 +55,7 @@ struct Bucket {
 
 fn points(answer: &Answer<'_>) -> Vec<Bucket> {
     let quantiles = answer.view.rows("latency.quantiles.each");
-    let p95 = quantiles.iter().find(|row| row.label("quantile") == "0.95").map_or(&[][..], |row| &row.values);
+    let p95 = quantile(quantiles, 0.95).map_or(&[][..], |row| &row.values);
     let rows = answer.view.rows("requests.each");
     let bucket = |(at, start)| {
         let tally = Tally::at(rows, at);

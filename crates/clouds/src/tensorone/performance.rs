@@ -29,18 +29,15 @@ fn latency(answer: &Answer<'_>) -> Value {
     let quantiles = view.rows("latency.quantiles.each");
     let buckets = Bounds::of(view.rows("latency.buckets.each"));
     let points = answer.buckets().map(|(at, start)| {
-        let quantile = |q: &str| {
-            let row = quantiles.iter().find(|row| row.label("quantile") == q);
-            number(row.and_then(|row| row.values.get(at).copied()), SECONDS)
-        };
+        let quantile = |q: f64| number(quantile(quantiles, q).and_then(|row| row.values.get(at).copied()), SECONDS);
         json!({
             "timestamp": time(start),
             "avg": number(ratio(sums.get(at).copied(), counts.get(at).copied()), SECONDS),
-            "p50": quantile("0.5"),
-            "p95": quantile("0.95"),
-            "p99": quantile("0.99"),
+            "p50": quantile(0.5),
+            "p95": quantile(0.95),
+            "p99": quantile(0.99),
             "min": number(buckets.least(at), SECONDS),
-            "max": quantile("1"),
+            "max": quantile(1.0),
         })
     });
     json!({
@@ -145,6 +142,11 @@ fn error_rates(answer: &Answer<'_>) -> Value {
             "resourceExhausted": to_i64(whole.exhausted),
         },
     })
+}
+
+/// The row of a quantile.
+pub(crate) fn quantile(rows: &[Row], q: f64) -> Option<&Row> {
+    rows.iter().find(|row| row.label("quantile").parse::<f64>().is_ok_and(|of| (of - q).abs() < 1e-9))
 }
 
 /// When each bucket starts, with its position.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::metrics::Answer;
 use super::numbers::{SECONDS, number, ratio, round, to_i64, whole};
+use super::performance::quantile;
 use super::tally::Tally;
 
 /// The summary's figures before they are rounded.
@@ -42,8 +43,8 @@ impl Summary {
 }
 
 /// A quantile of the whole window.
-fn quantile(answer: &Answer<'_>, q: &str) -> Option<f64> {
-    answer.view.rows("latency.quantiles").iter().find(|row| row.label("quantile") == q)?.last()
+fn latency(answer: &Answer<'_>, q: f64) -> Option<f64> {
+    quantile(answer.view.rows("latency.quantiles"), q)?.last()
 }
 
 /// The `summary` object.
@@ -58,8 +59,8 @@ pub(crate) fn summary(answer: &Answer<'_>) -> Value {
         "successRate": number(summary.requests.percent(summary.requests.successful), 2),
         "totalCost": number(summary.cost_usd, 2),
         "averageLatency": number(summary.average_latency_s, SECONDS),
-        "p95Latency": number(quantile(answer, "0.95"), SECONDS),
-        "p99Latency": number(quantile(answer, "0.99"), SECONDS),
+        "p95Latency": number(latency(answer, 0.95), SECONDS),
+        "p99Latency": number(latency(answer, 0.99), SECONDS),
         "totalComputeTime": number(summary.compute_s, SECONDS),
         "averageQueueTime": number(queue_s, SECONDS),
         "coldStartCount": to_i64(summary.cold_starts),

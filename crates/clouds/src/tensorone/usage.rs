@@ -21,7 +21,7 @@ const FULL_MEMORY_PERCENT: f64 = 90.0;
 pub(crate) struct Hour {
     pub(crate) start: Timestamp,
     pub(crate) count: f64,
-    /// Whether the hour is over.
+    /// Whether the hour is over, and anything is known of it.
     pub(crate) is_whole: bool,
 }
 
@@ -37,8 +37,10 @@ pub(crate) fn hours(answer: &Answer<'_>) -> Vec<Hour> {
     let n_hours = (steps.end - steps.start) / HOUR_MS + 1;
     let hour = |at: i64| {
         let end = steps.start + at * HOUR_MS;
-        let count = usize::try_from(at).map_or(0.0, |at| Tally::at(rows, at).total);
-        Hour { start: end - HOUR_MS, count, is_whole: end <= answer.ask.frame.end }
+        let at = usize::try_from(at).unwrap_or(0);
+        let is_known = rows.iter().any(|row| row.values.get(at).is_some_and(|n| n.is_finite()));
+        let is_whole = is_known && end <= answer.ask.frame.end;
+        Hour { start: end - HOUR_MS, count: Tally::at(rows, at).total, is_whole }
     };
     (0..n_hours).map(hour).collect()
 }

@@ -7,6 +7,7 @@ use super::resource::{self, NOW_MS};
 use super::units;
 use crate::tensorone::ENDPOINT_LABEL;
 use crate::tensorone::numbers::{arg_max, number, ratio, round, time, whole};
+use crate::tensorone::performance::quantile;
 use crate::tensorone::tally::Tally;
 use crate::{Family, Need, Over, Subject, View};
 
@@ -73,7 +74,7 @@ impl Figures {
         let tally = Tally::at(rows, 0);
         #[expect(clippy::cast_precision_loss, reason = "days of milliseconds are far below what f64 holds")]
         let seconds = ask.frame.window_ms() as f64 / 1000.0;
-        let p95 = view.rows("latency.quantiles").iter().find(|row| row.label("quantile") == "0.95");
+        let p95 = quantile(view.rows("latency.quantiles"), 0.95);
         let up = tally.percent(tally.total - tally.class_5xx).or_else(|| view.value("up"));
         Figures {
             response_ms: ratio(view.value("latency.sum"), view.value("latency.count")).map(|s| 1000.0 * s),
