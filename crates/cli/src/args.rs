@@ -10,6 +10,7 @@ use control::Scopes;
 use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
 use crate::duration::{parse_duration, parse_limit};
+use crate::endpoints::EndpointsCommand;
 use crate::limits::LimitArgs;
 use crate::size::parse_size;
 use crate::tsdb::TsdbCommand;
@@ -51,6 +52,11 @@ pub(crate) enum Command {
     Projects {
         #[command(subcommand)]
         command: ProjectsCommand,
+    },
+    /// Register what runs behind which name, for the vendors' APIs
+    Endpoints {
+        #[command(subcommand)]
+        command: EndpointsCommand,
     },
     /// Manage what lets agents and dashboards in
     Monitoring {
@@ -192,7 +198,8 @@ pub(crate) struct CreateTokenArgs {
     /// Name for people to read
     #[arg(long, default_value = "")]
     pub(crate) name: String,
-    /// What it allows: write, read, delete, and for operators admin; repeat it or separate by commas [default:
+    /// What it allows: write, read, delete, logs:read, and for operators admin; analytics:read and endpoints:read
+    /// alone let the vendors' APIs be asked, which read does too; repeat it or separate by commas [default:
     /// write,read]
     #[arg(long, value_name = "SCOPE")]
     pub(crate) scope: Vec<Scopes>,
@@ -258,6 +265,12 @@ mod tests {
             "promenade projects list --data-dir d",
             "promenade monitoring tokens create --data-dir d --project acme --name n --scope write,read --expires 90d",
             "promenade monitoring tokens create --operator --scope read --scope admin --expires never",
+            "promenade monitoring tokens create --project a --scope analytics:read,endpoints:read",
+            "promenade endpoints list --project acme --data-dir d",
+            "promenade endpoints set ep_1 --project acme --slug acme/chat --model m --tier pt --region r --cluster c",
+            "promenade endpoints set ep_1 --project acme --gpu-model H100 --gpus 8 --budget 1500 --warm-replicas 1",
+            "promenade endpoints set ep_1 --project acme --clear budget,gpu-model",
+            "promenade endpoints remove ep_1 --project acme",
             "promenade monitoring tokens list",
             "promenade monitoring tokens revoke abc",
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
@@ -283,6 +296,9 @@ mod tests {
             ("promenade monitoring tokens create", "<--project <ID>|--operator>"),
             ("promenade monitoring tokens create --operator --project a", "cannot be used with"),
             ("promenade monitoring tokens create --operator --scope wriite", "unknown scope"),
+            ("promenade endpoints set ep_1", "--project <ID>"),
+            ("promenade endpoints set ep_1 --project a --gpus eight", "invalid digit"),
+            ("promenade endpoints set ep_1 --project a --clear price", "possible values: model, tier, region"),
             ("promenade query up --step 1m", "--last"),
             ("promenade tsdb import d", "required"),
             ("promenade tsdb import d f --prometheus p", "cannot be used with"),
