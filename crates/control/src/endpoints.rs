@@ -93,6 +93,35 @@ impl Control {
 #[error("endpoints of {0} projects are called this; ask with a project's token, or below the project's path")]
 pub struct SeveralProjects(pub usize);
 
+/// The registered endpoints at one moment, for those that have a project and no token.
+#[derive(Clone, Debug)]
+pub struct EndpointView(Arc<Known>);
+
+impl EndpointView {
+    /// A number that changes whenever the registered endpoints do.
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// Whether `project` has an endpoint.
+    pub fn has_any(&self, project: &ProjectId) -> bool {
+        self.0.by_name.contains_key(project)
+    }
+
+    /// The endpoint `id` of `project`.
+    pub fn by_id(&self, project: &ProjectId, id: &str) -> Option<Arc<Endpoint>> {
+        self.0.by_id.get(id)?.iter().find(|endpoint| endpoint.project == *project).cloned()
+    }
+
+    /// The endpoint `name` of `project`, whatever its namespace, unless several are called so.
+    pub fn by_name(&self, project: &ProjectId, name: &str) -> Option<Arc<Endpoint>> {
+        match self.0.by_name.get(project)?.get(name)?.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+}
+
 /// The registered endpoints in memory; follows the file's changes as [`Authority`](crate::Authority) does.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -105,22 +134,26 @@ pub struct Endpoints {
 /// By each name that a vendor's API has for an endpoint; the lists are of several projects.
 #[derive(Debug, Default)]
 struct Known {
+    generation: u64,
     all: Vec<Arc<Endpoint>>,
     by_id: HashMap<String, Vec<Arc<Endpoint>>>,
     by_slug: HashMap<(String, String), Vec<Arc<Endpoint>>>,
+    by_name: HashMap<ProjectId, HashMap<String, Vec<Arc<Endpoint>>>>,
 }
 
 impl Known {
-    fn read(file: &File) -> Result<Arc<Known>, ControlError> {
+    fn read(file: &File) -> Result<Known, ControlError> {
         let mut known = Known::default();
         // A row that no version wrote keeps nobody else's endpoint out; a list of them shows it.
         for endpoint in read_endpoints(file)?.into_iter().filter_map(Result::ok).map(Arc::new) {
             known.by_id.entry(endpoint.id.clone()).or_default().push(endpoint.clone());
             let slug = (endpoint.namespace.clone(), endpoint.name.clone());
             known.by_slug.entry(slug).or_default().push(endpoint.clone());
+            let of_project = known.by_name.entry(endpoint.project.clone()).or_default();
+            of_project.entry(endpoint.name.clone()).or_default().push(endpoint.clone());
             known.all.push(endpoint);
         }
-        Ok(Arc::new(known))
+        Ok(known)
     }
 }
 
@@ -128,7 +161,7 @@ impl Endpoints {
     /// Opens the registry at `path`, or makes it, and reads its endpoints.
     pub fn open(path: &Path) -> Result<Endpoints, ControlError> {
         let (source, known) = Followed::open(File::open(path)?, Known::read)?;
-        Ok(Endpoints { source: Mutex::new(source), known: RwLock::new(known) })
+        Ok(Endpoints { source: Mutex::new(source), known: RwLock::new(Arc::new(known)) })
     }
 
     /// Reads the endpoints again if the file has changed, and tells whether it had.
@@ -136,7 +169,12 @@ impl Endpoints {
     /// Errors: the endpoints known before stay.
     pub fn refresh(&self) -> Result<bool, ControlError> {
         let Some(known) = self.source.lock().read_changes(Known::read)? else { return Ok(false) };
-        *self.known.write() = known;
+        let mut current = self.known.write();
+        // The file has other tables too: what is as before keeps its number.
+        if current.all == known.all {
+            return Ok(false);
+        }
+        *current = Arc::new(Known { generation: current.generation + 1, ..known });
         Ok(true)
     }
 
@@ -155,6 +193,11 @@ impl Endpoints {
     ) -> Result<Option<Arc<Endpoint>>, SeveralProjects> {
         let known = Arc::clone(&self.known.read());
         visible(grant, known.by_slug.get(&(namespace.to_owned(), name.to_owned())))
+    }
+
+    /// The endpoints as they are now.
+    pub fn view(&self) -> EndpointView {
+        EndpointView(Arc::clone(&self.known.read()))
     }
 
     /// All endpoints that `grant` may see, by project and id.

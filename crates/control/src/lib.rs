@@ -16,7 +16,7 @@ mod token;
 
 pub use authority::Authority;
 pub use endpoint::{Endpoint, EndpointError};
-pub use endpoints::{Endpoints, SeveralProjects};
+pub use endpoints::{EndpointView, Endpoints, SeveralProjects};
 pub use error::{ControlError, Denied};
 pub use grant::{Access, Grant, WriteAs};
 pub use registry::{Control, NewToken, Project, TokenEntry};

@@ -14,7 +14,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What each version adds to the one before; a new file gets all of them. A step that was released never changes.
 const STEPS: &[&str] = &[TABLES, ENDPOINTS];
 
-#[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a handful")]
 const VERSION: i64 = STEPS.len() as i64;
 
 /// Version 1. Times are ms since the Unix epoch; a token without a project is an operator's.

@@ -124,6 +124,17 @@ fn a_refresh_sees_what_another_connection_registered() {
     assert!(endpoints.refresh().unwrap());
     assert!(endpoints.by_id(&grant, "ep_1").unwrap().is_some());
     assert!(!endpoints.refresh().unwrap(), "nothing changed");
+    let before = endpoints.view();
+    fixture.grant(Access::Operator);
+    assert!(!endpoints.refresh().unwrap(), "a token is no endpoint");
+    assert_eq!(endpoints.view().generation(), before.generation());
+    fixture.control.remove_endpoint(&project("a"), "ep_1").unwrap();
+    assert!(endpoints.refresh().unwrap());
+    assert_ne!(endpoints.view().generation(), before.generation());
+    assert_eq!(endpoints.view().by_id(&project("a"), "ep_1"), None);
+    assert_eq!(before.by_name(&project("a"), "chat-1").as_deref(), Some(&full("a", "ep_1")), "a view stays as it is");
+    assert!(before.has_any(&project("a")) && !before.has_any(&project("b")));
+    assert_eq!(before.by_id(&project("b"), "ep_1"), None);
 }
 
 #[test]
