@@ -31,7 +31,7 @@ families! {
     LatencyCount = "latency_count";
     /// Requests by the upper bound of their latency in seconds, `le`, cumulative over the bounds.
     LatencyBuckets = "latency_buckets";
-    /// Latency in seconds, by `quantile`: 0.5, 0.95, 0.99 and 1.
+    /// Latency in seconds, by `quantile`: 0.5, 0.9, 0.95, 0.99 and 1.
     LatencyQuantiles = "latency_quantiles";
     /// Seconds that requests waited, summed.
     QueueSum = "queue_sum";
@@ -147,6 +147,14 @@ families! {
     LatencyCountSoFar = "latency_count_so_far";
     /// USD since counting began, by `category`.
     CostSoFar = "cost_so_far";
+    /// GPUs in use, percent: the mean over GPUs, now.
+    GpuUtilizationNow = "gpu_utilization_now";
+    /// GPU memory in use, percent of all of it, now.
+    GpuMemoryNow = "gpu_memory_now";
+    /// Neuron cores in use, percent, now.
+    NeuronUtilizationNow = "neuron_utilization_now";
+    /// Neuron memory in use, percent, now.
+    NeuronMemoryNow = "neuron_memory_now";
 }
 
 impl Family {

@@ -10,6 +10,7 @@ mod error;
 mod facts;
 mod family;
 mod found;
+pub mod huggingface;
 mod need;
 mod shared;
 mod subject;
