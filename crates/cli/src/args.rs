@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use control::Scopes;
+use server::Rate;
 
 use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
@@ -137,8 +138,28 @@ pub(crate) struct ServeArgs {
     /// The time 95 % of requests should take at most; the vendor APIs' scores and alerts are measured against it
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     pub(crate) latency_target: Duration,
+    /// What GPUs, storage and traffic cost, as YAML: costs are recorded once a minute [default: no costs]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rate_card: Option<PathBuf>,
+    /// Which series are written again under the names that clouds' users type: `default`, `off`, or YAML
+    #[arg(long, value_name = "default|off|FILE", default_value = "default")]
+    pub(crate) mapping: PathBuf,
+    /// How often one token may ask one path of the vendors' APIs: `3600/1h`, or `documented` for what TensorOne's
+    /// documents say (60/1h for metrics, 100/1h for logs)
+    #[arg(long, value_name = "RATE", default_value = "3600/1h", value_parser = parse_rate)]
+    pub(crate) rate_limit: Rate,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// Reads `N/1h` or `documented`.
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    if text == "documented" {
+        return Ok(Rate::Documented);
+    }
+    let n = text.strip_suffix("/1h").and_then(|n| n.parse().ok());
+    n.map(Rate::PerHour)
+        .ok_or_else(|| "expected a number of requests an hour such as 3600/1h, or documented".to_owned())
 }
 
 /// A duration, or none: `forever`, `never`.
@@ -259,6 +280,8 @@ mod tests {
             "promenade serve --data-dir d --listen 127.0.0.1:0 --retention 90d --out-of-order-window 24h",
             "promenade serve --insecure-no-auth --retention forever --log debug",
             "promenade serve --catalog catalog.yaml --latency-target 500ms",
+            "promenade serve --rate-card prices.yaml --mapping off --rate-limit 60/1h",
+            "promenade serve --mapping mapping.yaml --rate-limit documented",
             "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 1",
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
@@ -292,6 +315,7 @@ mod tests {
         for (line, expect) in [
             ("promenade serve --retention 90", "such as 90d, 24h or 1h30m"),
             ("promenade serve --retention-size 9XB", "such as 500GB, 64GiB or a number of bytes"),
+            ("promenade serve --rate-limit 60", "such as 3600/1h, or documented"),
             ("promenade serve --listen localhost", "invalid socket address"),
             ("promenade monitoring tokens create", "<--project <ID>|--operator>"),
             ("promenade monitoring tokens create --operator --project a", "cannot be used with"),

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use clouds::Batch;
+use control::Endpoint;
 use promql::Context;
 
+use crate::endpoints::{self, EndpointName};
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -18,7 +20,7 @@ pub(crate) async fn run<T: Send + 'static>(
     grant: &control::Grant,
     work: impl FnOnce(&Batch<'_>) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let reader = app.store().reader(grant)?;
+    let reader = app.store().analytics_reader(grant)?;
     let catalog = Arc::clone(app.catalog());
     let lookback_ms = i64::try_from(app.config().limits.lookback.as_millis()).unwrap_or(i64::MAX);
     let answer = app.queries().run(None, move |budget| {
@@ -27,4 +29,14 @@ pub(crate) async fn run<T: Send + 'static>(
         work(&Batch::new(&catalog, &ctx))
     });
     answer.await
+}
+
+/// The endpoint that `name` means for `grant`, looked for on the query pool.
+pub(crate) async fn find(app: &App, grant: &control::Grant, name: EndpointName) -> Result<Arc<Endpoint>, ApiError> {
+    let reader = app.store().analytics_reader(grant)?;
+    let (looking, grant) = (app.clone(), grant.clone());
+    let found = app
+        .queries()
+        .run(None, move |budget| endpoints::find(&looking, &grant, &reader, &name, crate::clock::now_ms(), budget));
+    found.await
 }

@@ -9,12 +9,16 @@ mod body;
 mod clock;
 mod config;
 mod cors;
+mod dialect;
+mod endpoints;
 mod error;
 mod exemplars;
 mod exposition;
+mod huggingface;
 mod labels;
 mod listener;
 mod maintenance;
+mod mapping;
 mod metadata;
 mod metrics;
 mod outflow;
@@ -24,7 +28,9 @@ mod paths;
 mod patience;
 mod pool;
 mod query;
+mod rates;
 mod read;
+mod recorder;
 mod reply;
 mod routes;
 mod series;
@@ -41,6 +47,10 @@ pub use config::{
     BLOCK_LEN_MAX, BLOCK_LEN_MIN, Config, LATENCY_TARGET_MAX, LATENCY_TARGET_MIN, Limits, OUT_OF_ORDER_WINDOW_MAX,
     RETENTION_BYTES_MIN, RETENTION_MIN,
 };
+pub use dialect::Dialect;
 pub use error::ServeError;
+pub use mapping::Mapping;
+pub use rates::{Rate, Topic};
+pub use recorder::RateCard;
 pub use routes::{Route, routes};
 pub use serve::{Server, control_path, open_control, serve};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use clouds::Catalog;
-use control::{Authority, Control};
+use control::{Authority, Control, Endpoints};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -51,11 +51,12 @@ impl Server {
             Authority::open(&control_path(&config.data_dir))?
         };
         let catalog = catalog(config.catalog.as_deref())?;
+        let endpoints = Endpoints::open(&control_path(&config.data_dir))?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{address}");
-        Ok(Server { app: App::new(config, authority, catalog), listener, address })
+        Ok(Server { app: App::new(config, authority, endpoints, catalog), listener, address })
     }
 
     /// The address listened on, with the port that the system chose for port 0.
@@ -77,7 +78,7 @@ impl Server {
         let limits = app.config().limits.clone();
         let router = routes::router(&app);
         let connections = tokio::spawn(async move { listener::serve(listener, router, &limits, stopped).await });
-        let tokens = tokio::spawn(maintenance::follow_tokens(app.clone()));
+        let tokens = tokio::spawn(maintenance::follow_registry(app.clone()));
 
         let outcome = until_shutdown(&app, shutdown).await;
         // The receivers are gone only if the connections' task has ended already.
@@ -112,7 +113,11 @@ async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result
         opened = open(app.clone()) => opened?,
         () = shutdown.as_mut() => return Ok(()),
     }
-    let ticks = [tokio::spawn(maintenance::maintain(app.clone())), tokio::spawn(maintenance::heal(app.clone()))];
+    let ticks = [
+        tokio::spawn(maintenance::maintain(app.clone())),
+        tokio::spawn(maintenance::heal(app.clone())),
+        tokio::spawn(maintenance::record(app.clone())),
+    ];
     shutdown.await;
     ticks.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(())

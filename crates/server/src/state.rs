@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use clouds::Catalog;
-use control::Authority;
+use control::{Authority, Endpoints};
 use model::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
+use crate::endpoints::Discovered;
+use crate::mapping::Mapping;
 use crate::metrics::Metrics;
 use crate::pool::QueryPool;
+use crate::rates::Rates;
 use crate::store::Store;
 use crate::tensorone::AnswerCache;
 use crate::write::WritePool;
@@ -25,6 +28,9 @@ pub(crate) struct App(Arc<Parts>);
 struct Parts {
     config: Config,
     authority: Authority,
+    endpoints: Endpoints,
+    discovered: Discovered,
+    rates: Rates,
     /// When an unknown token last made the server look at the registry.
     looked_again: Mutex<Timestamp>,
     store: Store,
@@ -38,7 +44,7 @@ struct Parts {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, authority: Authority, catalog: Catalog) -> App {
+    pub(crate) fn new(config: Config, authority: Authority, endpoints: Endpoints, catalog: Catalog) -> App {
         App(Arc::new(Parts {
             store: Store::new(),
             metrics: Metrics::new(),
@@ -48,6 +54,9 @@ impl App {
             answers: AnswerCache::default(),
             admin: Arc::default(),
             authority,
+            endpoints,
+            discovered: Discovered::default(),
+            rates: Rates::new(config.rate),
             looked_again: Mutex::new(Timestamp::MIN),
             config,
         }))
@@ -61,6 +70,21 @@ impl App {
     /// Checks tokens.
     pub(crate) fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// The registered endpoints.
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.0.endpoints
+    }
+
+    /// Endpoints that labels told of.
+    pub(crate) fn discovered(&self) -> &Discovered {
+        &self.0.discovered
+    }
+
+    /// How often each token has asked.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     /// Reads the tokens again for one that is not known: it may have been made since the last look. Returns whether
@@ -104,9 +128,19 @@ impl App {
         &self.0.catalog
     }
 
+    /// What things cost, as the vendors' answers need it.
+    pub(crate) fn prices(&self) -> clouds::RateCard {
+        self.0.config.rate_card.as_ref().map(|card| card.prices()).unwrap_or_default()
+    }
+
     /// Vendor answers that may be given again.
     pub(crate) fn answers(&self) -> &AnswerCache {
         &self.0.answers
+    }
+
+    /// What is done to series that are seen for the first time.
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.0.config.mapping
     }
 
     /// Where writes run.

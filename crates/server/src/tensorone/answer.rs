@@ -11,6 +11,7 @@ use model::Timestamp;
 
 use super::VendorError;
 use super::cache::Question;
+use crate::auth::Allowance;
 use crate::error::ApiError;
 use crate::state::App;
 use crate::{batch, clock};
@@ -41,21 +42,23 @@ pub(crate) fn question(
     cached_ms: i64,
     now: Timestamp,
 ) -> Option<Question> {
-    let scope = grant.read_scope().ok().filter(|_| cached_ms > 0)?;
+    let scope = grant.analytics_scope().ok().filter(|_| cached_ms > 0)?;
     let slot = now.div_euclid(cached_ms);
     Some(Question { scope, asked: format!("{path} {asked:?}"), slot, end: (slot + 1) * cached_ms })
 }
 
-/// The kept answer to `question`, or what `work` makes, kept if it may be.
+/// The kept answer to `question`, or what `work` makes, kept if it may be; only that counts against the token.
 pub(crate) async fn answer(
     app: &App,
     grant: &Grant,
+    allowance: &Allowance,
     question: Option<Question>,
     work: impl FnOnce(&Batch<'_>) -> Result<Kept, VendorError> + Send + 'static,
 ) -> Result<Kept, VendorError> {
     if let Some(kept) = question.as_ref().and_then(|question| app.answers().get(question, clock::now_ms())) {
         return Ok(kept);
     }
+    allowance.spend(grant)?;
     // An unknown endpoint is an answer of the batch, not its failure.
     let made = batch::run(app, grant, move |batch| match work(batch) {
         Err(VendorError::Api(error)) => Err(error),

@@ -1,19 +1,20 @@
 //! `GET /v2/endpoints/{endpoint_id}/metrics` and `POST /v2/endpoints/metrics/batch`.
 
-use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use clouds::tensorone::{self, ENDPOINT_LABEL, Format, MetricsAsk, Refusal};
 use clouds::{Batch, EndpointFacts, RateCard, Subject};
+use control::Grant;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::VendorError;
 use super::answer::{self, Kept};
-use crate::auth::Granted;
+use crate::auth::{Allowance, Granted};
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
-use crate::{body, clock};
+use crate::{body, clock, endpoints};
 
 /// Endpoints of one batch.
 const BATCH_MAX: usize = 100;
@@ -21,22 +22,36 @@ const BATCH_MAX: usize = 100;
 const BODY_BYTES_MAX: usize = 64 << 10;
 const JSON: &str = "application/json";
 
+/// What names the endpoint; a project's path has its project beside.
+#[derive(Deserialize)]
+pub(crate) struct EndpointPath {
+    endpoint_id: String,
+}
+
 /// The metrics of one endpoint.
 pub(crate) async fn endpoint(
     State(app): State<App>,
     Granted(grant): Granted,
-    id: Result<Path<String>, PathRejection>,
+    allowance: Allowance,
+    Path(EndpointPath { endpoint_id: id }): Path<EndpointPath>,
     params: Params,
 ) -> Result<Response, VendorError> {
-    let Path(id) = id.map_err(|error| ApiError::BadData(error.to_string()))?;
     let now = clock::now_ms();
     let ask = MetricsAsk::parse(params.pairs(), now)?;
+    let (grant, registered) = match app.endpoints().by_id(&grant, &id)? {
+        // An operator sees the series of all projects, and only this one's are meant.
+        Some(endpoint) => (grant.for_project(&endpoint.project).map_err(ApiError::from)?, vec![endpoints::facts(&endpoint)]),
+        None => (grant, Vec::new()),
+    };
     let question = answer::question(&grant, "metrics", &(&id, &ask), ask.frame.cached_ms(), now);
-    let kept = answer::answer(&app, &grant, question, move |batch| {
+    let rates = app.prices();
+    let kept = answer::answer(&app, &grant, &allowance, question, move |batch| {
         let ids = [id.clone()];
-        let Some(facts) = facts(batch, &ids, now)?.pop() else { return Err(VendorError::unknown_endpoint(&id)) };
+        let Some(facts) = facts(batch, registered, &ids, now)?.pop() else {
+            return Err(VendorError::unknown_endpoint(&id));
+        };
         let found = batch.run(&Subject::members(ENDPOINT_LABEL, ids.to_vec()), &tensorone::needs(&ask))?;
-        let (view, rates) = (found.member(&facts.id), RateCard::default());
+        let view = found.member(&facts.id);
         let full = || tensorone::metrics(&ask, view, &facts, &rates, now);
         Ok(match ask.format {
             _ if ask.is_basic => Kept::new(JSON, tensorone::basic(&ask, view, &facts, &rates).to_string()),
@@ -54,6 +69,7 @@ pub(crate) async fn endpoint(
 pub(crate) async fn batch(
     State(app): State<App>,
     Granted(grant): Granted,
+    allowance: Allowance,
     request: Request,
 ) -> Result<Response, VendorError> {
     let now = clock::now_ms();
@@ -71,14 +87,22 @@ pub(crate) async fn batch(
         return Err(refusal.into());
     }
     let question = answer::question(&grant, "batch", &(&ids, &ask), ask.frame.cached_ms(), now);
-    let kept = answer::answer(&app, &grant, question, move |batch| {
-        Ok(Kept::new(JSON, batch_answer(batch, &ids, &ask, now)?.to_string()))
+    let (registered, rates) = (registered(&app, &grant, &ids)?, app.prices());
+    let kept = answer::answer(&app, &grant, &allowance, question, move |batch| {
+        let facts = facts(batch, registered, &ids, now)?;
+        Ok(Kept::new(JSON, batch_answer(batch, facts, &rates, &ids, &ask, now)?.to_string()))
     });
     Ok(kept.await?.into_response())
 }
 
-fn batch_answer(batch: &Batch<'_>, ids: &[String], ask: &MetricsAsk, now: i64) -> Result<Value, VendorError> {
-    let (facts, rates) = (facts(batch, ids, now)?, RateCard::default());
+fn batch_answer(
+    batch: &Batch<'_>,
+    facts: Vec<EndpointFacts>,
+    rates: &RateCard,
+    ids: &[String],
+    ask: &MetricsAsk,
+    now: i64,
+) -> Result<Value, VendorError> {
     let known: Vec<String> = facts.iter().map(|facts| facts.id.clone()).collect();
     let mut answers = Vec::with_capacity(known.len());
     if !known.is_empty() {
@@ -86,8 +110,8 @@ fn batch_answer(batch: &Batch<'_>, ids: &[String], ask: &MetricsAsk, now: i64) -
         for facts in &facts {
             let view = found.member(&facts.id);
             answers.push(match ask.is_basic {
-                true => tensorone::basic(ask, view, facts, &rates),
-                false => tensorone::metrics(ask, view, facts, &rates, now),
+                true => tensorone::basic(ask, view, facts, rates),
+                false => tensorone::metrics(ask, view, facts, rates, now),
             });
         }
     }
@@ -96,9 +120,36 @@ fn batch_answer(batch: &Batch<'_>, ids: &[String], ask: &MetricsAsk, now: i64) -
     Ok(tensorone::batch(ask, answers, errors, now))
 }
 
-/// What is known of those of `ids` that exist: for the caller an endpoint exists when series with its id do.
-fn facts(batch: &Batch<'_>, ids: &[String], now: i64) -> Result<Vec<EndpointFacts>, VendorError> {
-    Ok(clouds::facts_from_labels(batch, ENDPOINT_LABEL, ids, now)?)
+/// What the registry knows of those of `ids` that the caller may see.
+fn registered(app: &App, grant: &Grant, ids: &[String]) -> Result<Vec<EndpointFacts>, ApiError> {
+    let mut facts = Vec::new();
+    for id in ids {
+        facts.extend(app.endpoints().by_id(grant, id)?.map(|endpoint| endpoints::facts(&endpoint)));
+    }
+    Ok(facts)
+}
+
+/// What is known of those of `ids` that exist, in their order: an endpoint does that is registered, or that the caller
+/// has series of. What nobody registered of it, the labels of its series tell.
+fn facts(
+    batch: &Batch<'_>,
+    registered: Vec<EndpointFacts>,
+    ids: &[String],
+    now: i64,
+) -> Result<Vec<EndpointFacts>, VendorError> {
+    let heard = clouds::facts_from_labels(batch, ENDPOINT_LABEL, ids, now)?;
+    let of = |all: &[EndpointFacts], id: &String| all.iter().find(|facts| facts.id == *id).cloned();
+    let known = ids.iter().filter_map(|id| match (of(&registered, id), of(&heard, id)) {
+        (Some(registered), Some(heard)) => Some(EndpointFacts {
+            tier: registered.tier.or(heard.tier),
+            region: registered.region.or(heard.region),
+            cluster: registered.cluster.or(heard.cluster),
+            gpu_model: registered.gpu_model.or(heard.gpu_model),
+            ..registered
+        }),
+        (registered, heard) => registered.or(heard),
+    });
+    Ok(known.collect())
 }
 
 /// The ids of a batch's body, each once, and its other members as parameters.

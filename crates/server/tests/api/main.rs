@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod admin;
 mod answer;
 mod auth;
+mod crusoe;
 mod fuzz;
+mod huggingface;
 mod labels;
+mod mapping;
 mod query;
 mod reader;
 mod remote_read;
