@@ -16,6 +16,7 @@ mod exchange;
 mod faults;
 mod golden;
 mod http;
+mod huggingface;
 mod kinds;
 mod peers;
 mod promenade;
