@@ -17,5 +17,6 @@ mod remote_read;
 mod remote_write;
 mod stand;
 mod status;
+mod tensorone;
 mod transport;
 mod write;
