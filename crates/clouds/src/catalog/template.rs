@@ -3,10 +3,11 @@
 use crate::{Need, Subject};
 
 /// What can stand after a dollar sign, and what it becomes:
-const PLACEHOLDERS: [(&str, Placeholder); 6] = [
+const PLACEHOLDERS: [(&str, Placeholder); 7] = [
     ("sel", Placeholder::Selector),
     ("group", Placeholder::Group),
     ("window", Placeholder::Window),
+    ("windows", Placeholder::WindowSeconds),
     ("res", Placeholder::Resolution),
     ("ress", Placeholder::ResolutionSeconds),
     ("over", Placeholder::Over),
@@ -20,6 +21,8 @@ enum Placeholder {
     Group,
     /// The window, as a duration.
     Window,
+    /// The same in seconds, as a number.
+    WindowSeconds,
     /// The step of a subquery over the window, as a duration.
     Resolution,
     /// The same in seconds, as a number.
@@ -64,6 +67,7 @@ impl Template {
                 Placeholder::Selector
                 | Placeholder::Group
                 | Placeholder::Window
+                | Placeholder::WindowSeconds
                 | Placeholder::Resolution
                 | Placeholder::ResolutionSeconds => after,
             };
@@ -93,6 +97,7 @@ impl Template {
                 }
                 Placeholder::Group => text.push_str(subject.group().unwrap_or_default()),
                 Placeholder::Window => text.push_str(&format!("{}ms", need.window_ms.max(1))),
+                Placeholder::WindowSeconds => text.push_str(&seconds(need.window_ms.max(1))),
                 Placeholder::Resolution => text.push_str(&format!("{}ms", need.resolution_ms())),
                 Placeholder::ResolutionSeconds => text.push_str(&seconds(need.resolution_ms())),
                 Placeholder::Over => text.push_str(need.over.call()),

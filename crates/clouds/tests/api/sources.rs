@@ -94,3 +94,27 @@ fn a_catalog_may_be_replaced() {
     assert_eq!(found.member("a").value("n"), Some(300.0));
     assert_eq!(found.member("a").source(clouds::Family::Requests), Some("mine"));
 }
+
+#[test]
+fn cold_starts_are_seen_in_what_kubernetes_tells() {
+    let mut store = MemoryStore::default();
+    let start_s = (END / 1000 - 3600) as f64;
+    // One pod was there before the hour; two became ready in it, 30 and 50 seconds after they were made.
+    for (pod, ready, created) in [("old", -500.0, -560.0), ("a", 600.0, 570.0), ("b", 1200.0, 1150.0)] {
+        for (name, value) in [("kube_pod_status_ready_time", ready), ("kube_pod_created", created)] {
+            let pairs = [("__name__", name), ("endpoint_id", "a"), ("namespace", "n"), ("pod", pod)];
+            let labels = Labels::from_pairs(pairs);
+            for minute in 30..=60 {
+                store.push_float(&labels, END - (60 - minute) * MINUTE_MS, start_s + value).unwrap();
+            }
+        }
+    }
+    let ask = MetricsAsk::parse(&pairs("timeframe=1h&metrics=performance"), END).unwrap();
+    let subject = Subject::members("endpoint_id", vec!["a".to_owned()]);
+    with_batch(&store, |batch| {
+        let found = batch.run(&subject, &tensorone::needs(&ask)).unwrap();
+        let view = found.member("a");
+        assert_eq!(view.value("cold_starts"), Some(2.0));
+        assert_eq!((view.value("cold.sum"), view.value("cold.count")), (Some(80.0), Some(2.0)));
+    });
+}
