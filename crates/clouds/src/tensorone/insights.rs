@@ -205,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn insights_have_the_keys_of_the_samples() {
+        let buckets = [bucket(0, 2.0, 100.0, 0.0), bucket(1, 2.0, 100.0, 9.0), bucket(2, 4.0, 100.0, 0.0)];
+        let days: Vec<Hour> =
+            (0..72).map(|at| Hour { start: at * HOUR_MS, count: (at % 24) as f64, is_whole: true }).collect();
+        let timed = ["message", "recommendation", "severity", "timestamp", "type"];
+        let untimed = ["message", "recommendation", "severity", "type"];
+        for (insight, expect) in [
+            (spikes(&buckets).remove(0), &timed[..]),
+            (bursts(&buckets).remove(0), &timed),
+            (pattern(&days).unwrap(), &untimed),
+            (cost_trend(Some(20.0)).unwrap(), &untimed),
+        ] {
+            let members = insight.as_object().unwrap();
+            assert!(members.keys().eq(expect), "{insight}");
+            assert!(members.values().all(Value::is_string), "{insight}");
+        }
+    }
+
+    #[test]
     fn costs_that_change_are_told() {
         assert_eq!(cost_trend(Some(12.4)).unwrap()["message"], "Monthly costs trending upward by 12.4%");
         assert_eq!(cost_trend(Some(12.4)).unwrap()["severity"], "warning");

@@ -40,7 +40,9 @@ pub(crate) async fn endpoint(
     let ask = MetricsAsk::parse(params.pairs(), now)?;
     let (grant, registered) = match app.endpoints().by_id(&grant, &id)? {
         // An operator sees the series of all projects, and only this one's are meant.
-        Some(endpoint) => (grant.for_project(&endpoint.project).map_err(ApiError::from)?, vec![endpoints::facts(&endpoint)]),
+        Some(endpoint) => {
+            (grant.for_project(&endpoint.project).map_err(ApiError::from)?, vec![endpoints::facts(&endpoint)])
+        }
         None => (grant, Vec::new()),
     };
     let question = answer::question(&grant, "metrics", &(&id, &ask), ask.frame.cached_ms(), now);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use clouds::tensorone::monitoring::{self, Failure, OptimizationAsk, PerformanceAsk, Targets};
 use clouds::EndpointFacts;
+use clouds::tensorone::monitoring::{self, Failure, OptimizationAsk, PerformanceAsk, Targets};
 
 use super::VendorError;
 use super::answer::{self, Kept};

@@ -13,8 +13,9 @@ pub use ask::{OptimizationAsk, PerformanceAsk};
 pub use optimization::optimization;
 pub use performance::performance;
 
-use crate::tensorone::Refusal;
 use promql::EvalError;
+
+use crate::tensorone::Refusal;
 
 /// Why there is no answer.
 #[derive(Debug)]

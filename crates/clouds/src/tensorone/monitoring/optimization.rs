@@ -12,8 +12,7 @@ use crate::tensorone::costs::Amounts;
 use crate::tensorone::metrics::Answer;
 use crate::tensorone::numbers::{round, time, usd};
 use crate::tensorone::optimization::{Suggestion, suggestions};
-use crate::tensorone::{self as tensorone};
-use crate::{Batch, EndpointFacts, Family, Need, RateCard, View};
+use crate::{Batch, EndpointFacts, Family, Need, RateCard, View, tensorone};
 
 /// Percent of use beyond which something is a bottleneck.
 const FULL_PERCENT: f64 = 90.0;

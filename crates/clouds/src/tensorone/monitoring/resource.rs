@@ -1,7 +1,6 @@
 //! One resource: which there are, what is asked about each, and how it is shown.
 
-use promql::EvalError;
-use promql::Steps;
+use promql::{EvalError, Steps};
 use serde_json::{Map, Value, json};
 
 use super::ask::{Kind, Metric, PerformanceAsk};
