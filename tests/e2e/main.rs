@@ -12,6 +12,7 @@
 
 mod acks;
 mod agents;
+mod endpoints;
 mod exchange;
 mod faults;
 mod golden;

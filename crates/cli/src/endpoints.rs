@@ -151,6 +151,13 @@ fn set(args: SetArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn remove(args: &RemoveArgs) -> anyhow::Result<()> {
+    let project = ProjectId::parse(&args.project)?;
+    server::open_control(&args.data.data_dir)?.remove_endpoint(&project, &args.id)?;
+    print::note(&format!("endpoint {} of project {project} is removed; its series stay", args.id));
+    Ok(())
+}
+
 /// The endpoint with what was given, and without what was cleared.
 fn changed(before: Endpoint, args: SetArgs) -> anyhow::Result<Endpoint> {
     let (namespace, name) = match args.slug.as_deref() {

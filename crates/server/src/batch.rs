@@ -7,7 +7,7 @@ use clouds::Batch;
 use control::Endpoint;
 use promql::Context;
 
-use crate::endpoints::{self, EndpointName};
+use crate::endpoints::{self, Slug};
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -31,12 +31,12 @@ pub(crate) async fn run<T: Send + 'static>(
     answer.await
 }
 
-/// The endpoint that `name` means for `grant`, looked for on the query pool.
-pub(crate) async fn find(app: &App, grant: &control::Grant, name: EndpointName) -> Result<Arc<Endpoint>, ApiError> {
+/// The endpoint that `slug` means for `grant`, looked for on the query pool.
+pub(crate) async fn find(app: &App, grant: &control::Grant, slug: Slug) -> Result<Arc<Endpoint>, ApiError> {
     let reader = app.store().analytics_reader(grant)?;
     let (looking, grant) = (app.clone(), grant.clone());
     let found = app
         .queries()
-        .run(None, move |budget| endpoints::find(&looking, &grant, &reader, &name, crate::clock::now_ms(), budget));
+        .run(None, move |budget| endpoints::find(&looking, &grant, &reader, &slug, crate::clock::now_ms(), budget));
     found.await
 }

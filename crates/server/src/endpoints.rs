@@ -7,6 +7,7 @@ use clouds::EndpointFacts;
 use control::{Access, Endpoint, Grant};
 use model::{Budget, MatchOp, Matcher, PROJECT_LABEL, ProjectId, TimeRange, Timestamp};
 use parking_lot::Mutex;
+use serde::Deserialize;
 
 use crate::error::ApiError;
 use crate::state::App;
@@ -21,18 +22,16 @@ const REMEMBERED_MAX: usize = 10_000;
 /// Values of one label that are looked at.
 const VALUES_MAX: usize = 100;
 
-/// What a path calls an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum EndpointName {
-    /// TensorOne's id.
-    Id(String),
-    /// Hugging Face's namespace and name.
-    Slug(String, String),
+/// What Hugging Face's paths call an endpoint.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
+pub(crate) struct Slug {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 /// What labels told, for a moment.
 #[derive(Default)]
-pub(crate) struct Discovered(Mutex<HashMap<(Access, EndpointName), Remembered>>);
+pub(crate) struct Discovered(Mutex<HashMap<(Access, Slug), Remembered>>);
 
 struct Remembered {
     at: Timestamp,
@@ -40,13 +39,13 @@ struct Remembered {
 }
 
 impl Discovered {
-    fn recall(&self, key: &(Access, EndpointName), now: Timestamp) -> Option<Option<Arc<Endpoint>>> {
+    fn recall(&self, key: &(Access, Slug), now: Timestamp) -> Option<Option<Arc<Endpoint>>> {
         let remembered = self.0.lock();
         let found = remembered.get(key).filter(|found| now.saturating_sub(found.at) < REMEMBERED_MS)?;
         Some(found.endpoint.clone())
     }
 
-    fn remember(&self, key: (Access, EndpointName), now: Timestamp, endpoint: Option<Arc<Endpoint>>) {
+    fn remember(&self, key: (Access, Slug), now: Timestamp, endpoint: Option<Arc<Endpoint>>) {
         let mut remembered = self.0.lock();
         if REMEMBERED_MAX <= remembered.len() {
             remembered.clear();
@@ -55,7 +54,7 @@ impl Discovered {
     }
 }
 
-/// The endpoint that `name` means for `grant`; blocking.
+/// The endpoint that `slug` means for `grant`; blocking.
 ///
 /// Errors: not found, in the same words and after the same look-ups whether it is nobody's or another project's; and
 /// several projects' for an operator.
@@ -63,22 +62,18 @@ pub(crate) fn find(
     app: &App,
     grant: &Grant,
     reader: &Reader,
-    name: &EndpointName,
+    slug: &Slug,
     now: Timestamp,
     budget: &Budget,
 ) -> Result<Arc<Endpoint>, ApiError> {
-    let registered = match name {
-        EndpointName::Id(id) => app.endpoints().by_id(grant, id)?,
-        EndpointName::Slug(namespace, name) => app.endpoints().by_slug(grant, namespace, name)?,
-    };
-    if let Some(endpoint) = registered {
+    if let Some(endpoint) = app.endpoints().by_slug(grant, &slug.namespace, &slug.name)? {
         return Ok(endpoint);
     }
-    let key = (grant.access().clone(), name.clone());
+    let key = (grant.access().clone(), slug.clone());
     let found = match app.discovered().recall(&key, now) {
         Some(found) => found,
         None => {
-            let found = discover(reader, name, now, budget)?.map(Arc::new);
+            let found = discover(reader, slug, now, budget)?.map(Arc::new);
             app.discovered().remember(key, now, found.clone());
             found
         }
@@ -94,18 +89,13 @@ pub(crate) fn facts(endpoint: &Endpoint) -> EndpointFacts {
 }
 
 /// What the labels of the reader's series tell of an endpoint.
-fn discover(
-    reader: &Reader,
-    name: &EndpointName,
-    now: Timestamp,
-    budget: &Budget,
-) -> Result<Option<Endpoint>, ApiError> {
+fn discover(reader: &Reader, slug: &Slug, now: Timestamp, budget: &Budget) -> Result<Option<Endpoint>, ApiError> {
     let querier = reader.querier();
     let range = TimeRange { mint: now.saturating_sub(LOOK_BACK_MS), maxt: now };
     let values = |label: &str, matchers: &[Matcher]| {
         querier.label_values(label, &[matchers.to_vec()], range, VALUES_MAX, budget).map_err(ApiError::from)
     };
-    for matchers in selections(name)? {
+    for matchers in selections(slug)? {
         let projects = values(PROJECT_LABEL, &matchers)?;
         let ids = values("endpoint_id", &matchers)?;
         let (project, id) = match (projects.as_slice(), ids.as_slice()) {
@@ -115,13 +105,6 @@ fn discover(
         };
         let project = ProjectId::parse(project).map_err(ApiError::internal)?;
         let known = |label: &str| values(label, &matchers).map(|values| only(&values));
-        let (slug_namespace, slug_name) = match name {
-            EndpointName::Slug(namespace, name) => (namespace.clone(), name.clone()),
-            EndpointName::Id(_) => {
-                let namespace = known("namespace")?.unwrap_or_else(|| project.as_str().to_owned());
-                (namespace, known("endpoint")?.unwrap_or_else(|| id.clone()))
-            }
-        };
         let gpu_model = match known("gpu_model")? {
             Some(model) => Some(model),
             None => known("modelName")?,
@@ -132,7 +115,7 @@ fn discover(
             region: known("region")?,
             cluster: known("cluster_id")?,
             gpu_model,
-            ..Endpoint::new(project, id, &slug_namespace, &slug_name)
+            ..Endpoint::new(project, id, &slug.namespace, &slug.name)
         }));
     }
     Ok(None)
@@ -141,19 +124,14 @@ fn discover(
 /// How the series of an endpoint are selected: the first that selects any is it.
 ///
 /// A slug's namespace is a label of the series, or, without such a label, their project.
-fn selections(name: &EndpointName) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    Ok(match name {
-        EndpointName::Id(id) => vec![vec![Matcher::equal("endpoint_id", id)]],
-        EndpointName::Slug(namespace, name) => {
-            let has_id = Matcher::new("endpoint_id", MatchOp::NotEqual, "").map_err(ApiError::internal)?;
-            let named = |label: &str, value: &str| {
-                vec![Matcher::equal("endpoint", name), has_id.clone(), Matcher::equal(label, value)]
-            };
-            let mut without = named("namespace", "");
-            without.push(Matcher::equal(PROJECT_LABEL, namespace));
-            vec![named("namespace", namespace), without]
-        }
-    })
+fn selections(slug: &Slug) -> Result<[Vec<Matcher>; 2], ApiError> {
+    let has_id = Matcher::new("endpoint_id", MatchOp::NotEqual, "").map_err(ApiError::internal)?;
+    let named = |namespace: &str| {
+        vec![Matcher::equal("endpoint", &slug.name), has_id.clone(), Matcher::equal("namespace", namespace)]
+    };
+    let mut without = named("");
+    without.push(Matcher::equal(PROJECT_LABEL, &slug.namespace));
+    Ok([named(&slug.namespace), without])
 }
 
 /// The value, if there is just one.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use wire::exposition::ExpositionFormat;
 
 use crate::auth::{Allowance, Granted};
-use crate::endpoints::EndpointName;
+use crate::endpoints::Slug;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -78,13 +78,6 @@ pub(crate) async fn one(
     lines(&app, &grant, Slug { namespace: path.namespace, name: path.name }, ask, LinesAsk::one).await
 }
 
-/// What names an endpoint in a path; a project's path has its project beside.
-#[derive(Deserialize)]
-pub(crate) struct Slug {
-    namespace: String,
-    name: String,
-}
-
 #[derive(Deserialize)]
 pub(crate) struct MetricPath {
     namespace: String,
@@ -135,8 +128,7 @@ async fn about<T: Send + 'static>(
     slug: Slug,
     work: impl FnOnce(&Batch<'_>, &Subject) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let name = EndpointName::Slug(slug.namespace, slug.name);
-    let endpoint = batch::find(app, grant, name).await?;
+    let endpoint = batch::find(app, grant, slug).await?;
     let narrowed = grant.for_project(&endpoint.project)?;
     let subject = Subject::members(ENDPOINT_LABEL, vec![endpoint.id.clone()]);
     batch::run(app, &narrowed, move |batch| work(batch, &subject)).await

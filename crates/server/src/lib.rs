@@ -45,7 +45,7 @@ pub use auth::Need;
 pub use clock::now_ms;
 pub use config::{
     BLOCK_LEN_MAX, BLOCK_LEN_MIN, Config, LATENCY_TARGET_MAX, LATENCY_TARGET_MIN, Limits, OUT_OF_ORDER_WINDOW_MAX,
-    RETENTION_BYTES_MIN, RETENTION_MIN,
+    RATE_PER_HOUR_MAX, RETENTION_BYTES_MIN, RETENTION_MIN,
 };
 pub use dialect::Dialect;
 pub use error::ServeError;

@@ -23,9 +23,13 @@ pub(crate) struct Series {
     /// One more than the last log segment that describes the series; 0 for none.
     logged_in: AtomicU64,
     samples: Mutex<Guarded>,
-    /// Set at most once. Boxed as a whole, because nearly no series has any.
-    followers: OnceLock<Box<Vec<Follower>>>,
+    /// Set at most once, and nearly no series has any.
+    followers: OnceLock<Box<Followers>>,
 }
+
+/// Boxed as a whole, to be one word in each series that has none.
+#[derive(Debug)]
+struct Followers(Vec<Follower>);
 
 /// The samples, as long as the series is in the head.
 #[derive(Debug, Default)]
@@ -65,13 +69,13 @@ impl Series {
     /// The series that follow this one.
     #[inline]
     pub(super) fn followers(&self) -> &[Follower] {
-        self.followers.get().map_or(&[], |followers| followers.as_slice())
+        self.followers.get().map_or(&[], |followers| followers.0.as_slice())
     }
 
     /// Says which series follow this one, if nobody has yet.
     pub(super) fn set_followers(&self, followers: Vec<Follower>) {
         // Whoever was first decided by the same rules.
-        let _ = self.followers.set(Box::new(followers));
+        let _ = self.followers.set(Box::new(Followers(followers)));
     }
 
     /// Notes that log segment `segment` describes the series; only the one commit calls it. Returns whether it did not
