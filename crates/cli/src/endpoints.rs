@@ -63,7 +63,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "N")]
     gpus: Option<u32>,
     /// What it may cost in a calendar month
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     budget: Option<f64>,
     /// Replicas kept running without traffic
     #[arg(long, value_name = "N")]
