@@ -69,17 +69,19 @@ def instructions(binary, mapping, name, scrapes):
             listen = "127.0.0.1:%d" % probe.getsockname()[1]
         report = os.path.join(directory, "callgrind.out")
         server = subprocess.Popen(
-            ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + report, "--dump-instr=no", binary, "--log",
+            ["valgrind", "--tool=callgrind", "--fair-sched=yes", "--callgrind-out-file=" + report, "--dump-instr=no", binary, "--log",
              "error", "serve", "--insecure-no-auth", "--mapping", mapping, "--listen", listen, "--data-dir",
              os.path.join(directory, "data")],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         base = "http://" + listen
-        for _ in range(600):
+        deadline = time.time() + 600
+        while True:
             try:
-                opener.open(base + "/-/ready", timeout=10)
+                opener.open(base + "/-/ready", timeout=60)
                 break
             except OSError:
+                assert server.poll() is None and time.time() < deadline, "the server does not start"
                 time.sleep(0.2)
         start = int(time.time() * 1000)
         for scrape in range(scrapes):

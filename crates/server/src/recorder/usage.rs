@@ -162,7 +162,6 @@ impl Asking<'_> {
         let [buckets, sums, counts] = &QUESTIONS.latency;
         for (labels, n) in self.ask(buckets)? {
             let bound = labels.get("le").and_then(|le| le.parse::<f64>().ok());
-            #[expect(clippy::float_cmp, reason = "the same number in two texts")]
             let known = BOUNDS.into_iter().find(|text| text.parse().ok() == bound && bound.is_some());
             if let Some(le) = known {
                 minute.add("tensorone_endpoint_latency_seconds_bucket", &labels, &[("le", le)], n);

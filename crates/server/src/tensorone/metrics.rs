@@ -154,8 +154,11 @@ fn facts(
     Ok(known.collect())
 }
 
+/// Parameters as names and values.
+type Pairs = Vec<(String, String)>;
+
 /// The ids of a batch's body, each once, and its other members as parameters.
-fn read_batch(bytes: &[u8]) -> Result<(Vec<String>, Vec<(String, String)>), Refusal> {
+fn read_batch(bytes: &[u8]) -> Result<(Vec<String>, Pairs), Refusal> {
     let refuse = |parameter, value: &str, why: &str| Refusal {
         parameter,
         value: value.chars().take(80).collect(),
@@ -187,7 +190,7 @@ fn read_batch(bytes: &[u8]) -> Result<(Vec<String>, Vec<(String, String)>), Refu
 }
 
 /// A member of a body as parameters: a list is one for each of its elements.
-fn push_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+fn push_pairs(name: &str, value: &Value, pairs: &mut Pairs) {
     match value {
         Value::Null => {}
         Value::String(text) => pairs.push((name.to_owned(), text.clone())),
