@@ -86,7 +86,7 @@ def instructions(binary, mapping, name, scrapes):
         start = int(time.time() * 1000)
         for scrape in range(scrapes):
             body = snappy(request(name, start + scrape))
-            ask = urllib.request.Request(base + "/api/v1/write", body, {"Content-Encoding": "snappy"})
+            ask = urllib.request.Request(base + "/api/v1/write", body, {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"})
             assert opener.open(ask, timeout=300).status == 204
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=300)

@@ -11,7 +11,7 @@ use crate::http::Http;
 use crate::kinds::{SAMPLES, STEP_MS, Sent, send};
 use crate::peers::{self, Running, free_port, run, wait_for};
 use crate::promenade::Promenade;
-use crate::tsdb::{Dumped, assert_same_samples, dumped, tsdb_ok};
+use crate::tsdb::{Dumped, assert_same_samples, dumped, dumped_openmetrics, tsdb_ok};
 
 /// What both are asked; the first three bring every sample.
 const QUERIES: &[&str] = &[
@@ -30,6 +30,13 @@ const QUERIES: &[&str] = &[
     "count_over_time(k_stale_histogram[1h])",
     "count({__name__=~\"k_.+\"})",
 ];
+
+/// Where the head of a Prometheus begins that was sent all steps; only few of them are in no block.
+///
+/// Of a series that changes between kinds in one request Prometheus takes the floats first, and what is older than they
+/// are is late: of `k_mixed` the float histograms from step 780 to 809. So its head begins with late samples, which are
+/// older than all that this series has in order.
+const HEAD_FROM: i64 = 785;
 
 /// A Prometheus on a directory of its own.
 struct Prometheus {
@@ -66,9 +73,11 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// The first sample's time: the last one is a minute ago.
+/// The first sample's time: a block range of two hours begins with step [`HEAD_FROM`], and the last sample is at most
+/// that long ago.
 fn first_ms() -> i64 {
-    now_ms().div_euclid(STEP_MS) * STEP_MS - SAMPLES * STEP_MS
+    let last = now_ms() - SAMPLES * STEP_MS;
+    last - (last + HEAD_FROM * STEP_MS).rem_euclid(2 * 3_600_000)
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -120,6 +129,7 @@ fn prometheus_and_promtool_read_our_directory() {
     flush(&promenade);
     send(&writer, first, SAMPLES / 2..SAMPLES - 60, true, own, &mut sent);
     flush(&promenade);
+    wait_for("blocks were merged", Duration::from_secs(60), || (2 <= highest_level(promenade.data())).then_some(()));
     // Late samples are in our log where Prometheus does not look for them: it sees them once they are in a block.
     send(&writer, first, SAMPLES - 60..SAMPLES, false, own, &mut sent);
     // In blocks, across blocks and the log, and one series whole.
@@ -132,17 +142,18 @@ fn prometheus_and_promtool_read_our_directory() {
     let data = promenade.data().to_str().unwrap().to_owned();
     let copied = tmp.path().join("copy");
     copy(promenade.data(), &copied);
-    for blocks in [peers::blocks(promenade.data())] {
-        assert!(2 <= blocks.len(), "{blocks:?}");
-        let listed = run(&promtool, &["tsdb", "list", &data]);
-        assert_eq!(listed.lines().count(), 1 + blocks.len(), "{listed}");
-        for block in &blocks {
-            run(&promtool, &["tsdb", "analyze", &data, block]);
-        }
+    let blocks = peers::blocks(promenade.data());
+    assert!(2 <= blocks.len() && 2 <= highest_level(promenade.data()), "{blocks:?}");
+    let listed = run(&promtool, &["tsdb", "list", &data]);
+    assert_eq!(listed.lines().count(), 1 + blocks.len(), "{listed}");
+    for block in &blocks {
+        run(&promtool, &["tsdb", "analyze", &data, block]);
     }
     let theirs = run(&promtool, &["tsdb", "dump", &data]);
     assert_same_samples(&dumped(&theirs), &as_promtool_dumps(&sent));
     assert_same_samples(&dumped(&tsdb_ok(&["dump", &data])), &sent.0);
+    let theirs = run(&promtool, &["tsdb", "dump-openmetrics", &data]);
+    assert_same_samples(&dumped_openmetrics(&theirs), &floats(&sent));
 
     let prometheus = Prometheus::start(&prometheus, tmp.path(), &copied);
     let theirs = answers(&prometheus.http, first);
@@ -161,6 +172,26 @@ fn as_promtool_dumps(sent: &Sent) -> Dumped {
         (0..if labels.contains("float") { 1 } else { 2 }).for_each(|_| drop(samples.pop_first()));
     }
     dumped
+}
+
+/// The series that have floats alone: of others promtool writes what comes before the first histogram.
+fn floats(sent: &Sent) -> Dumped {
+    let has_histograms = |labels: &str| labels.contains("histogram") || labels.contains("k_mixed");
+    sent.0
+        .iter()
+        .filter(|(labels, _)| !has_histograms(labels))
+        .map(|(l, samples)| (l.clone(), samples.clone()))
+        .collect()
+}
+
+/// How often the blocks in a data directory were merged, at most.
+fn highest_level(data: &Path) -> u64 {
+    let level = |name: &String| {
+        // A block may be gone by now.
+        let meta = std::fs::read(data.join(name).join("meta.json")).ok()?;
+        serde_json::from_slice::<Value>(&meta).unwrap()["compaction"]["level"].as_u64()
+    };
+    peers::blocks(data).iter().filter_map(level).max().unwrap_or(0)
 }
 
 pub(crate) fn flush(promenade: &Promenade) {
@@ -182,13 +213,26 @@ fn written_by_prometheus(binary: &Path, dir: &Path, signal: &str) -> (PathBuf, i
     let data = dir.join("theirs");
     let mut prometheus = Prometheus::start(binary, dir, &data);
     let (first, mut sent) = (first_ms(), Sent::default());
-    send(&prometheus.http, first, 0..SAMPLES, true, "", &mut sent);
-    wait_for("Prometheus wrote blocks", Duration::from_secs(100), || (3 <= peers::blocks(&data).len()).then_some(()));
-    for (name, from, to) in [("k_histogram", 100, 200), ("k_gauge", 300, SAMPLES - 30), ("k_mixed", 0, SAMPLES)] {
+    // What it is told to delete Prometheus does not leave out of the blocks it makes of late samples, nor does it delete
+    // late samples older than its head. So all that are older than the head are in blocks before anything is deleted:
+    // those of the first part, once the second one has made it write the block that ends where the head begins.
+    send(&prometheus.http, first, 0..HEAD_FROM + 55, true, "", &mut sent);
+    send(&prometheus.http, first, HEAD_FROM + 55..HEAD_FROM + 85, true, "", &mut sent);
+    wait_for("Prometheus wrote its blocks", Duration::from_secs(60), || {
+        let head = prometheus.http.data("/api/v1/status/tsdb", &[])["headStats"]["minTime"].as_i64();
+        (head == Some(first + HEAD_FROM * STEP_MS)).then_some(())
+    });
+    // It waits for the end of the compaction.
+    delete(&prometheus.http, &mut sent, "k_histogram", first + 100 * STEP_MS, first + 200 * STEP_MS);
+    // Late samples that are in no block.
+    send(&prometheus.http, first, HEAD_FROM + 85..SAMPLES, true, "", &mut sent);
+    for (name, from, to) in [("k_gauge", 300, SAMPLES - 30), ("k_mixed", 0, SAMPLES)] {
         delete(&prometheus.http, &mut sent, name, first + from * STEP_MS, first + to * STEP_MS);
     }
     let answered = answers(&prometheus.http, first);
     prometheus.running.end(signal);
+    let left = answered.iter().filter(|data| data.to_string().contains("k_mixed")).count();
+    assert_eq!(left, 0, "answers of Prometheus with what it was told to delete");
     (data, first, sent, answered)
 }
 
@@ -199,7 +243,9 @@ fn we_read_a_directory_of_prometheus() {
         let tmp = tempfile::tempdir().unwrap();
         let (data, first, sent, answered) = written_by_prometheus(&prometheus, tmp.path(), signal);
         for part in ["wal", "wbl", "chunks_head"] {
-            assert!(data.join(part).is_dir(), "{part}");
+            let files =
+                std::fs::read_dir(data.join(part)).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+            assert!(0 < files.sum::<u64>(), "{part}");
         }
         // Into a store of ours, block by block and log.
         let ours = tmp.path().join("ours");

@@ -16,6 +16,7 @@ mod endpoints;
 mod exchange;
 mod faults;
 mod golden;
+mod hostile;
 mod http;
 mod huggingface;
 mod kinds;

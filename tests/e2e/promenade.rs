@@ -16,6 +16,8 @@ pub(crate) struct Promenade {
     data: PathBuf,
     log: PathBuf,
     listen: String,
+    /// More of the command line.
+    flags: Vec<String>,
     /// Where it answers.
     pub(crate) url: String,
     /// Reads and administers everything.
@@ -25,11 +27,17 @@ pub(crate) struct Promenade {
 impl Promenade {
     /// Starts a server with its data and log below `dir`.
     pub(crate) fn start(dir: &Path) -> Promenade {
+        Promenade::start_with(dir, &[])
+    }
+
+    /// The same with more on its command line.
+    pub(crate) fn start_with(dir: &Path, flags: &[&str]) -> Promenade {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let listen = format!("127.0.0.1:{}", free_port());
         let data = dir.join("promenade");
         let operator = token(&data, &["--operator", "--scope", "read,write,delete,admin"]);
         let (log, url) = (dir.join("promenade.log"), format!("http://{listen}"));
-        let mut server = Promenade { running: None, data, log, listen, url, operator };
+        let mut server = Promenade { running: None, data, log, listen, flags, url, operator };
         server.run();
         server
     }
@@ -49,7 +57,8 @@ impl Promenade {
     pub(crate) fn launch(&mut self, wrapper: &[&str]) {
         let data = self.data.to_str().unwrap();
         let serve = [BINARY, "serve", "--data-dir", data, "--listen", &self.listen];
-        let command: Vec<&str> = wrapper.iter().copied().chain(serve).collect();
+        let flags = self.flags.iter().map(String::as_str);
+        let command: Vec<&str> = wrapper.iter().copied().chain(serve).chain(flags).collect();
         self.running = Some(Running::start(Path::new(command[0]), &command[1..], &self.log));
     }
 
@@ -63,6 +72,11 @@ impl Promenade {
     /// Ends the process by a signal and says whether it ended well.
     pub(crate) fn end(&mut self, signal: &str) -> bool {
         self.running.take().expect("the server runs").end(signal)
+    }
+
+    /// The process' number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.as_ref().expect("the server runs").pid()
     }
 
     /// What the server logged, over all its starts.

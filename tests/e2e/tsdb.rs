@@ -43,6 +43,18 @@ pub(crate) fn dumped(text: &str) -> Dumped {
     all
 }
 
+/// Reads samples in the text form of OpenMetrics, with times in seconds.
+pub(crate) fn dumped_openmetrics(text: &str) -> Dumped {
+    let as_dumped = |line: &str| {
+        let (name, rest) = line.split_once('{').unwrap();
+        let (labels, rest) = rest.split_once("} ").unwrap();
+        let (value, t) = rest.split_once(' ').unwrap();
+        let (seconds, millis) = t.split_once('.').unwrap();
+        format!("{{__name__=\"{name}\", {}}} {value} {seconds}{millis}\n", labels.replace("\",", "\", "))
+    };
+    dumped(&text.lines().filter(|line| !line.starts_with('#')).map(as_dumped).collect::<String>())
+}
+
 /// The samples of both are equal, or the first difference is shown. Returns how many there are.
 #[track_caller]
 pub(crate) fn assert_same_samples(ours: &Dumped, theirs: &Dumped) -> usize {

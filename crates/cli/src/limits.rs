@@ -29,6 +29,24 @@ pub(crate) struct LimitArgs {
     /// Bytes of a label's value
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_memory_size)]
     label_value_max: usize,
+    /// Queries worked on at once, of which one project has at most half; 0 for two for each CPU
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    queries_max: usize,
+    /// Memory of all queries together, and of answers on their way; more is refused with 422
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_memory_size)]
+    queries_memory_max: usize,
+    /// Memory of one query
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory_size)]
+    query_memory_max: usize,
+    /// Time of one query, waiting for its turn included
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    query_timeout: Duration,
+    /// Size of one answer, not compressed; more is refused with 422
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory_size)]
+    answer_size_max: usize,
+    /// From how long on a query is logged
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    slow_query: Duration,
     /// How far ahead of the server's clock a sample may be
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     future_max: Duration,
@@ -44,6 +62,12 @@ impl From<LimitArgs> for Limits {
             label_name_bytes_max: args.label_name_max,
             label_value_bytes_max: args.label_value_max,
             future_max: args.future_max,
+            queries_max: args.queries_max,
+            queries_bytes_max: args.queries_memory_max,
+            query_bytes_max: args.query_memory_max,
+            query_timeout: args.query_timeout,
+            answer_bytes_max: args.answer_size_max,
+            slow_query: args.slow_query,
             ..Limits::default()
         }
     }

@@ -92,6 +92,8 @@ pub struct Budget {
     pool: Arc<Pool>,
     bytes_max: u64,
     bytes: AtomicU64,
+    /// The most that was charged at one time.
+    bytes_most: AtomicU64,
     samples_max: u64,
     samples: AtomicU64,
     warnings: Mutex<BTreeSet<String>>,
@@ -103,8 +105,8 @@ const WARNINGS_MAX: usize = 100;
 impl Budget {
     /// A budget over `pool` with its own limits, ended by `stop`.
     pub fn new(stop: Stop, pool: Arc<Pool>, bytes_max: u64, samples_max: u64) -> Budget {
-        let (bytes, samples) = (AtomicU64::new(0), AtomicU64::new(0));
-        Budget { stop, pool, bytes_max, bytes, samples_max, samples, warnings: Mutex::default() }
+        let [bytes, bytes_most, samples] = [const { AtomicU64::new(0) }; 3];
+        Budget { stop, pool, bytes_max, bytes, bytes_most, samples_max, samples, warnings: Mutex::default() }
     }
 
     /// A budget that nothing exhausts: for tests and offline tools.
@@ -126,12 +128,14 @@ impl Budget {
             self.bytes.fetch_sub(bytes, Relaxed);
             return Err(Interrupt::QueryBytes { limit: self.bytes_max });
         }
+        let charged = before + bytes;
         let before = self.pool.bytes.fetch_add(bytes, Relaxed);
         if self.pool.bytes_max.saturating_sub(before) < bytes {
             self.pool.bytes.fetch_sub(bytes, Relaxed);
             self.bytes.fetch_sub(bytes, Relaxed);
             return Err(Interrupt::PoolBytes { limit: self.pool.bytes_max });
         }
+        self.bytes_most.fetch_max(charged, Relaxed);
         Ok(())
     }
 
@@ -140,6 +144,13 @@ impl Budget {
         debug_assert!(bytes as u64 <= self.bytes.load(Relaxed), "released more than was charged");
         self.bytes.fetch_sub(bytes as u64, Relaxed);
         self.pool.bytes.fetch_sub(bytes as u64, Relaxed);
+    }
+
+    /// Gives back all but `bytes`: what the query computed is gone, and this much of its answer is still to be sent.
+    pub fn settle(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        let before = self.bytes.fetch_min(bytes, Relaxed);
+        self.pool.bytes.fetch_sub(before.saturating_sub(bytes), Relaxed);
     }
 
     /// Counts samples read, or fails beyond the limit.
@@ -169,6 +180,11 @@ impl Budget {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    /// The most bytes that were charged at one time.
+    pub fn bytes_most(&self) -> u64 {
+        self.bytes_most.load(Relaxed)
+    }
+
     /// Bytes charged now.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -196,6 +212,10 @@ mod tests {
         other.charge(40).unwrap();
         drop(budget);
         assert_eq!(pool.bytes_used(), 40);
+        other.settle(7);
+        assert_eq!((pool.bytes_used(), other.bytes(), other.bytes_most()), (7, 7, 40));
+        other.settle(9);
+        assert_eq!(pool.bytes_used(), 7, "settling takes nothing");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `functions`.
 
 mod annotation;
+mod ast;
 mod check;
 mod duration;
 mod error;
@@ -15,6 +16,7 @@ mod interpolate;
 mod limits;
 mod lower;
 mod prepare;
+mod pretty;
 mod print;
 mod query;
 mod scan;

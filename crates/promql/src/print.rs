@@ -5,7 +5,7 @@ use std::fmt;
 use model::{METRIC_NAME, Matcher};
 
 use crate::duration::DurationText;
-use crate::expr::{Aggregate, At, Binary, Cardinality, Expr, Selector};
+use crate::expr::{Aggregate, At, Binary, Cardinality, Expr, Selector, Subquery};
 use crate::span::{Span, SpanExpr, SpanOp};
 
 /// A number as Prometheus writes it into a label: never with an exponent.
@@ -59,30 +59,29 @@ impl fmt::Display for Expr {
             Expr::Text { text, .. } => Quoted(text).fmt(f),
             Expr::Selector(selector) => {
                 write_series(f, selector)?;
-                write_shift(f, selector.pinned, &selector.offset)?;
+                Shift(selector.pinned, &selector.offset).fmt(f)?;
                 write_extent(f, selector)
             }
             Expr::Range(range) => {
                 write_series(f, &range.selector)?;
                 write!(f, "[{}]", range.range)?;
-                write_shift(f, range.selector.pinned, &range.selector.offset)?;
+                Shift(range.selector.pinned, &range.selector.offset).fmt(f)?;
                 write_extent(f, &range.selector)
             }
-            Expr::Subquery(subquery) => {
-                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
-                if let Some(step) = &subquery.step {
-                    write!(f, "{step}")?;
-                }
-                f.write_str("]")?;
-                write_shift(f, subquery.pinned, &subquery.offset)
-            }
+            Expr::Subquery(subquery) => write!(f, "{}{}", subquery.expr, subquery_tail(subquery)),
             Expr::Call(call) => {
                 write!(f, "{}(", call.function.name)?;
                 write_list(f, &call.args)?;
                 f.write_str(")")
             }
-            Expr::Aggregate(aggregate) => write_aggregate(f, aggregate),
-            Expr::Binary(binary) => write_binary(f, binary),
+            Expr::Aggregate(aggregate) => {
+                f.write_str(&aggregate_head(aggregate))?;
+                match &aggregate.param {
+                    Some(param) => write!(f, "({param}, {})", aggregate.expr),
+                    None => write!(f, "({})", aggregate.expr),
+                }
+            }
+            Expr::Binary(binary) => write!(f, "{} {} {}", binary.lhs, binary_operator(binary), binary.rhs),
             Expr::Negate(inner) => write!(f, "-{inner}"),
             Expr::Paren(inner) => write!(f, "({inner})"),
             Expr::Invariant(inner) => inner.fmt(f),
@@ -136,9 +135,14 @@ fn write_list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::R
     Ok(())
 }
 
-fn write_labels(f: &mut fmt::Formatter<'_>, labels: &[String]) -> fmt::Result {
-    let names: Vec<LabelName<'_>> = labels.iter().map(|label| LabelName(label)).collect();
-    write_list(f, &names)
+/// Label names with commas between them.
+struct LabelList<'a>(&'a [String]);
+
+impl fmt::Display for LabelList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<LabelName<'_>> = self.0.iter().map(|label| LabelName(label)).collect();
+        write_list(f, &names)
+    }
 }
 
 fn write_series(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result {
@@ -150,17 +154,23 @@ fn write_series(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result 
     if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
 }
 
-fn write_shift(f: &mut fmt::Formatter<'_>, pinned: Option<At>, offset: &Span) -> fmt::Result {
-    match pinned {
-        None => {}
-        Some(At::Start) => f.write_str(" @ start()")?,
-        Some(At::End) => f.write_str(" @ end()")?,
-        Some(At::Time(t)) => write!(f, " @ {:.3}", t as f64 / 1000.0)?,
-    }
-    match &offset.expr {
-        None if offset.ms == 0 => Ok(()),
-        None => write!(f, " offset {offset}"),
-        Some(_) => write!(f, " offset ({offset})"),
+/// Where a selector or subquery looks, when that is not the time of the step.
+struct Shift<'a>(Option<At>, &'a Span);
+
+impl fmt::Display for Shift<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shift(pinned, offset) = self;
+        match pinned {
+            None => {}
+            Some(At::Start) => f.write_str(" @ start()")?,
+            Some(At::End) => f.write_str(" @ end()")?,
+            Some(At::Time(t)) => write!(f, " @ {:.3}", *t as f64 / 1000.0)?,
+        }
+        match &offset.expr {
+            None if offset.ms == 0 => Ok(()),
+            None => write!(f, " offset {offset}"),
+            Some(_) => write!(f, " offset ({offset})"),
+        }
     }
 }
 
@@ -168,47 +178,51 @@ fn write_extent(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result 
     selector.extent.map_or(Ok(()), |extent| write!(f, " {}", extent.as_str()))
 }
 
-fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
-    f.write_str(aggregate.op.as_str())?;
-    let grouping = &aggregate.grouping;
-    if grouping.without || !grouping.labels.is_empty() {
-        write!(f, " {} (", if grouping.without { "without" } else { "by" })?;
-        write_labels(f, &grouping.labels)?;
-        f.write_str(") ")?;
-    }
-    match &aggregate.param {
-        Some(param) => write!(f, "({param}, {})", aggregate.expr),
-        None => write!(f, "({})", aggregate.expr),
+/// An aggregation up to its bracket.
+pub(crate) fn aggregate_head(aggregate: &Aggregate) -> String {
+    let (op, grouping) = (aggregate.op.as_str(), &aggregate.grouping);
+    match grouping.without {
+        false if grouping.labels.is_empty() => op.to_owned(),
+        without => format!("{op} {} ({}) ", if without { "without" } else { "by" }, LabelList(&grouping.labels)),
     }
 }
 
-fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
-    let matching = &binary.matching;
-    write!(f, "{} {}", binary.lhs, binary.op.as_str())?;
+/// The operator of a binary expression with all that says how its sides match.
+pub(crate) fn binary_operator(binary: &Binary) -> String {
+    let (matching, mut text) = (&binary.matching, binary.op.as_str().to_owned());
     if binary.returns_bool {
-        f.write_str(" bool")?;
+        text.push_str(" bool");
     }
-    if matching.written {
-        f.write_str(if matching.on { " on (" } else { " ignoring (" })?;
-        write_labels(f, &matching.labels)?;
-        f.write_str(")")?;
+    // An empty list of labels to ignore says nothing; an empty list to match on does.
+    let is_grouped = matches!(matching.cardinality, Cardinality::ManyToOne | Cardinality::OneToMany);
+    if matching.written && (matching.on || is_grouped || !matching.labels.is_empty()) {
+        let word = if matching.on { "on" } else { "ignoring" };
+        text += &format!(" {word} ({})", LabelList(&matching.labels));
     }
     if let Some(word) = match matching.cardinality {
         Cardinality::ManyToOne => Some("group_left"),
         Cardinality::OneToMany => Some("group_right"),
         Cardinality::OneToOne | Cardinality::ManyToMany => None,
     } {
-        write!(f, " {word} (")?;
-        write_labels(f, &matching.include)?;
-        f.write_str(")")?;
+        text += &format!(" {word} ({})", LabelList(&matching.include));
     }
     match (matching.fill.left, matching.fill.right) {
-        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => write!(f, " fill ({})", number_text(left))?,
+        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
+            text += &format!(" fill ({})", number_text(left));
+        }
         (left, right) => {
             for (word, value) in [("fill_left", left), ("fill_right", right)] {
-                value.map_or(Ok(()), |value| write!(f, " {word} ({})", number_text(value)))?;
+                if let Some(value) = value {
+                    text += &format!(" {word} ({})", number_text(value));
+                }
             }
         }
     }
-    write!(f, " {}", binary.rhs)
+    text
+}
+
+/// What follows a subquery's expression.
+pub(crate) fn subquery_tail(subquery: &Subquery) -> String {
+    let step = subquery.step.as_ref().map(Span::to_string).unwrap_or_default();
+    format!("[{}:{step}]{}", subquery.range, Shift(subquery.pinned, &subquery.offset))
 }

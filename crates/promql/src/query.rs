@@ -8,17 +8,16 @@ use model::{
 };
 
 use crate::annotation::Notes;
-use crate::eval::{
-    Column, Evaluator, Grid, Naming, PointRef, QuerySpan, STEPS_MAX, Selections, Series, columns_bytes, samples,
-};
+use crate::eval::{Column, Evaluator, Grid, Naming, PointRef, QuerySpan, STEPS_MAX, Selections, Series, samples};
 use crate::expr::{AggregateOp, Expr, RangeSelector};
 use crate::functions::extend;
 use crate::functions::order::decides_order;
 use crate::lower::Lowered;
+use crate::pretty::pretty;
 use crate::selectors::selectors;
 use crate::settle::settle;
 use crate::stack::{depth, with_stack};
-use crate::{EvalError, ParseError, TextLimits, ValueType, check, lower, prepare, scan};
+use crate::{EvalError, ParseError, TextLimits, ValueType, ast, check, lower, prepare, scan};
 
 /// A parsed and checked query, to be evaluated any number of times.
 #[derive(Clone, Debug)]
@@ -166,6 +165,22 @@ impl Query {
         wanted.unwrap_or_else(|message| Err(EvalError::Storage(message)))
     }
 
+    /// The query over as many lines as it takes to read it.
+    ///
+    /// Errors: the system has no thread for a deep expression.
+    pub fn pretty(&self) -> Result<String, EvalError> {
+        with_stack(self.depth, || pretty(&self.expr, 0)).map_err(EvalError::Storage)
+    }
+
+    /// The query's tree as JSON, as Prometheus' `parse_query` answers it.
+    ///
+    /// Errors: the system has no thread for a deep expression.
+    pub fn tree(&self) -> Result<Vec<u8>, EvalError> {
+        // Written, and let go, where there is room for its depth.
+        let written = with_stack(self.depth, || serde_json::to_vec(&ast::node(&self.expr)));
+        written.map_err(EvalError::Storage)?.map_err(|error| EvalError::Storage(error.to_string()))
+    }
+
     /// Evaluates at one time.
     pub fn instant(&self, t: Timestamp, ctx: &Context<'_>) -> Result<Answer, EvalError> {
         let span = QuerySpan { start: t, end: t, step_ms: 1 };
@@ -241,15 +256,16 @@ fn keeps_order(expr: &Expr) -> bool {
 fn to_matrix(evaluator: &Evaluator<'_>, series: Vec<Series>, grid: Grid) -> Result<Value, EvalError> {
     let mut out = Vec::with_capacity(series.len());
     for s in series {
+        evaluator.ctx.budget.check()?;
+        // A point of a column is its value alone, a sample has its time too: what is charged now stays.
         evaluator.charge(1, grid)?;
         let mut columns = Columns::default();
         samples(&s.column, grid, &mut columns);
-        evaluator.ctx.budget.release(columns_bytes(1, grid.len));
         if !columns.is_empty() {
             out.push(RangeSeries { labels: s.labels, columns });
         }
     }
-    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let out = evaluator.sorted(out, |a: &RangeSeries, b| a.labels.cmp(&b.labels))?;
     Ok(Value::Matrix(out))
 }
 
@@ -267,7 +283,7 @@ fn matrix_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Va
                 }
                 out.retain(|series| !series.columns.is_empty());
             }
-            out.sort_by(|a, b| a.labels.cmp(&b.labels));
+            let out = evaluator.sorted(out, |a, b| a.labels.cmp(&b.labels))?;
             Ok(Value::Matrix(out))
         }
         Expr::Subquery(subquery) => {
@@ -288,7 +304,7 @@ fn instant_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid, t: Timestam
             let series = evaluator.vector(expr, grid)?;
             let mut series = evaluator.drop_late_names(series, grid)?;
             if !keeps_order(expr) {
-                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+                series = evaluator.sorted(series, |a, b| a.labels.cmp(&b.labels))?;
             }
             let point = |s: Series| {
                 let point = match s.column.get(0)? {

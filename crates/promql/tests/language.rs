@@ -187,7 +187,7 @@ fn what_a_query_charged_beyond_its_answer_is_given_back() {
         let answer = query.range(steps, &Context { store: &store, budget: &budget, lookback_ms: 300_000 }).unwrap();
         let Value::Matrix(series) = answer.value else { panic!("not a matrix") };
         // One column for each series of the answer, and a few of the accumulators that made it.
-        let bound = (series.len() as u64 + 3) * 2 * (41 * 8 + 128) + 3 * 50 * (41 * 8 + 128);
+        let bound = (series.len() as u64 + 3) * 2 * (41 * 8 + 448) + 3 * 50 * (41 * 8 + 448);
         assert!(budget.bytes() <= bound, "{text}: {} bytes for {} series", budget.bytes(), series.len());
     }
 }

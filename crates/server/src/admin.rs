@@ -10,7 +10,7 @@ use tsdb::{Db, TsdbError};
 
 use crate::auth::Granted;
 use crate::error::ApiError;
-use crate::params::{Params, invalid};
+use crate::params::Params;
 use crate::reply;
 use crate::state::App;
 
@@ -44,10 +44,7 @@ pub(crate) async fn clean_tombstones(State(app): State<App>) -> Result<StatusCod
 
 /// `snapshot`: links all blocks, and those that the head is written to unless told, into a directory of their own.
 pub(crate) async fn snapshot(State(app): State<App>, params: Params) -> Result<Response, ApiError> {
-    let skip_head = match params.get("skip_head") {
-        None => false,
-        Some(text) => text.parse().map_err(|_| invalid("skip_head", format!("{text:?} is not true or false")))?,
-    };
+    let skip_head = params.flag("skip_head", false)?;
     let name = alone(&app, move |db| db.snapshot(!skip_head)).await?;
     reply::small(&json!({"name": name}))
 }

@@ -9,6 +9,7 @@ use promql::Context;
 
 use crate::endpoints::{self, Slug};
 use crate::error::ApiError;
+use crate::pool::Ask;
 use crate::state::App;
 
 /// Runs `work` with a batch over what `grant` may read, on the query pool.
@@ -23,7 +24,7 @@ pub(crate) async fn run<T: Send + 'static>(
     let reader = app.store().analytics_reader(grant)?;
     let catalog = Arc::clone(app.catalog());
     let lookback_ms = i64::try_from(app.config().limits.lookback.as_millis()).unwrap_or(i64::MAX);
-    let answer = app.queries().run(None, move |budget| {
+    let answer = app.queries().run(Ask::new(grant, "vendor answer", ""), move |budget| {
         let querier = reader.querier();
         let ctx = Context { store: &querier, budget, lookback_ms };
         work(&Batch::new(&catalog, &ctx))
@@ -34,9 +35,9 @@ pub(crate) async fn run<T: Send + 'static>(
 /// The endpoint that `slug` means for `grant`, looked for on the query pool.
 pub(crate) async fn find(app: &App, grant: &control::Grant, slug: Slug) -> Result<Arc<Endpoint>, ApiError> {
     let reader = app.store().analytics_reader(grant)?;
-    let (looking, grant) = (app.clone(), grant.clone());
-    let found = app
-        .queries()
-        .run(None, move |budget| endpoints::find(&looking, &grant, &reader, &slug, crate::clock::now_ms(), budget));
+    let (looking, asking) = (app.clone(), grant.clone());
+    let found = app.queries().run(Ask::new(grant, "endpoint", ""), move |budget| {
+        endpoints::find(&looking, &asking, &reader, &slug, crate::clock::now_ms(), budget)
+    });
     found.await
 }

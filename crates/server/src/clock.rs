@@ -1,4 +1,5 @@
-//! The one place that reads the wall clock; everything below the server takes time as an argument.
+//! The one place that reads the wall clock, and how times are shown; everything below the server takes time as an
+//! argument.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,4 +10,9 @@ use model::Timestamp;
 pub fn now_ms() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::try_from(since_epoch.as_millis()).unwrap_or(Timestamp::MAX)
+}
+
+/// A time as people and most clients read it.
+pub(crate) fn rfc_3339(ms: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

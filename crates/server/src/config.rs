@@ -79,6 +79,21 @@ impl Config {
         }
     }
 
+    /// Every setting with its value; none of them is a secret.
+    pub(crate) fn shown(&self) -> Vec<(String, String)> {
+        let own = [
+            ("data_dir", self.data_dir.display().to_string()),
+            ("listen", self.listen.to_string()),
+            ("retention", format!("{:?}", self.retention)),
+            ("retention_bytes", format!("{:?}", self.retention_bytes)),
+            ("block_max", format!("{:?}", self.block_max)),
+            ("out_of_order_window", format!("{:?}", self.out_of_order_window)),
+            ("insecure_no_auth", self.insecure_no_auth.to_string()),
+        ];
+        let all = own.into_iter().chain(self.limits.shown());
+        all.map(|(name, value)| (name.replace('_', "-"), value)).collect()
+    }
+
     /// Refuses what cannot be served safely, naming the value and its bound.
     pub(crate) fn check(&self) -> Result<(), ServeError> {
         let refuse = |what: String| Err(ServeError::Config(what));
@@ -139,6 +154,11 @@ macro_rules! limits {
                 })*
                 Ok(())
             }
+
+            /// Every bound with its value.
+            fn shown(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), format!("{:?}", self.$name)),)*]
+            }
         }
     };
 }
@@ -163,6 +183,8 @@ limits! {
     /// Time a connection may be silent between requests. Longer than the 90 s after which Go's clients close their end:
     /// a server that closes first may do so under a request that is on its way.
     idle_timeout: Duration = secs(120), MILLIS_10 => secs(3600);
+    /// Time for which a client may take nothing of an answer that is there for it; then its connection is closed.
+    stall_timeout: Duration = secs(30), MILLIS_10 => secs(600);
     /// Time for a whole request body, then 408.
     body_timeout: Duration = secs(30), MILLIS_10 => secs(600);
     /// Bytes of a form body, then 413.
@@ -195,6 +217,10 @@ limits! {
     queries_bytes_max: usize = 2 * GIB, MIB => 256 * GIB;
     /// Samples one query may read.
     query_samples_max: u64 = 50_000_000, 1000 => 100_000_000_000;
+    /// Bytes of one answer, not compressed, then 422.
+    answer_bytes_max: usize = 512 * MIB, 64 * KIB => 64 * GIB;
+    /// From how long on a query is logged, waiting for its turn included.
+    slow_query: Duration = secs(10), Duration::ZERO => secs(3600);
     /// How far back an instant selector looks for a sample, unless `lookback_delta=` says otherwise.
     lookback: Duration = secs(300), secs(1) => secs(86_400);
     /// Time for requests in progress to end when the server stops.

@@ -246,8 +246,9 @@ impl From<Interrupt> for ApiError {
         match interrupt {
             Interrupt::Canceled => ApiError::Canceled,
             Interrupt::TimedOut => ApiError::Timeout,
-            Interrupt::PoolBytes { .. } => ApiError::Unavailable(interrupt.to_string()),
-            Interrupt::QueryBytes { .. } | Interrupt::Samples { .. } => ApiError::Execution(interrupt.to_string()),
+            Interrupt::PoolBytes { .. } | Interrupt::QueryBytes { .. } | Interrupt::Samples { .. } => {
+                ApiError::Execution(interrupt.to_string())
+            }
         }
     }
 }

@@ -4,11 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 use model::{Exemplar, Labels};
 use promql::{Query, TextLimits};
-use wire::json;
+use wire::json::{self, Sink};
 
+use crate::answer::{self, Pieces};
 use crate::auth::Granted;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::pool::Ask;
 use crate::reply;
 use crate::state::App;
 
@@ -22,32 +24,39 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let range = params.range()?;
     let query = Query::parse(params.query(), &TextLimits::default())?;
-    let reader = app.store().reader(&grant)?;
-    let list = app.queries().run(None, move |budget| {
+    let (reader, bytes_max) = (app.store().reader(&grant)?, app.config().limits.answer_bytes_max);
+    let body = app.queries().stream(Ask::new(&grant, "query_exemplars", params.query()), move |budget, inlet| {
         let found = match query.selectors()? {
             // An expression without a selector names no series; to the store no selector means all of them.
             sets if sets.is_empty() => Vec::new(),
             sets => reader.querier().exemplars(&sets, range, budget)?,
         };
-        Ok(reply::success(|into| push_all(&found, into), &[]))
+        let bytes = |(labels, all): &(Labels, Vec<Exemplar>)| {
+            let each = all.iter().map(|exemplar| EXEMPLAR_BYTES + answer::labels_bytes(&exemplar.labels));
+            EXEMPLAR_BYTES + answer::labels_bytes(labels) + each.sum::<usize>()
+        };
+        answer::send(inlet, budget, bytes_max, found.iter().map(bytes).sum(), |into| {
+            json::write_success(|into| write_all(&found, into), &[], &[], into)
+        })
     });
-    list.await
+    Ok(reply::json(body.await?))
 }
 
-fn push_all(found: &[(Labels, Vec<Exemplar>)], into: &mut Vec<u8>) {
-    into.push(b'[');
-    for (i, (labels, exemplars)) in found.iter().enumerate() {
-        into.extend_from_slice(if i == 0 { b"" } else { b"," });
-        into.extend_from_slice(b"{\"seriesLabels\":");
-        json::push_labels(labels, into);
-        into.extend_from_slice(b",\"exemplars\":[");
-        for (i, exemplar) in exemplars.iter().enumerate() {
-            into.extend_from_slice(if i == 0 { b"" } else { b"," });
-            push_exemplar(exemplar, into);
-        }
-        into.extend_from_slice(b"]}");
-    }
-    into.push(b']');
+/// What stands around the labels of an exemplar, or of a series of them, at most.
+const EXEMPLAR_BYTES: usize = 128;
+
+fn write_all(found: &[(Labels, Vec<Exemplar>)], into: &mut Pieces<'_>) -> Result<(), ApiError> {
+    json::write_array(found, into, |(labels, exemplars), into| {
+        into.bytes().extend_from_slice(b"{\"seriesLabels\":");
+        json::push_labels(labels, into.bytes());
+        into.bytes().extend_from_slice(b",\"exemplars\":");
+        json::write_array(exemplars, into, |exemplar, into| {
+            push_exemplar(exemplar, into.bytes());
+            Ok(())
+        })?;
+        into.bytes().push(b'}');
+        Ok(())
+    })
 }
 
 fn push_exemplar(exemplar: &Exemplar, into: &mut Vec<u8>) {

@@ -2,11 +2,15 @@
 
 use axum::extract::{RawPathParams, State};
 use axum::response::Response;
+use model::Budget;
 use wire::json;
 
+use crate::answer::{self, Pieces};
 use crate::auth::Granted;
 use crate::error::ApiError;
+use crate::outflow::Inlet;
 use crate::params::Params;
+use crate::pool::Ask;
 use crate::reply;
 use crate::state::App;
 
@@ -17,13 +21,12 @@ pub(crate) async fn names(
     params: Params,
 ) -> Result<Response, ApiError> {
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit("limit")?);
-    let reader = app.store().reader(&grant)?;
-    let list = app.queries().run(None, move |budget| {
-        let mut names = reader.querier().label_names(&sets, range, limit, budget)?;
-        let warnings = reply::truncate(&mut names, limit);
-        Ok(reply::success(|into| json::push_strings(names.iter().map(String::as_str), into), &warnings))
+    let (reader, bytes_max) = (app.store().reader(&grant)?, app.config().limits.answer_bytes_max);
+    let text = params.selectors_text();
+    let body = app.queries().stream(Ask::new(&grant, "labels", &text), move |budget, inlet| {
+        send(inlet, budget, bytes_max, reader.querier().label_names(&sets, range, limit, budget)?, limit)
     });
-    list.await
+    Ok(reply::json(body.await?))
 }
 
 /// The values of one label.
@@ -39,20 +42,34 @@ pub(crate) async fn values(
     if name.is_empty() {
         return Err(ApiError::BadData(format!("invalid label name: {name:?}")));
     }
-    let reader = app.store().reader(&grant)?;
-    let list = app.queries().run(None, move |budget| {
-        let mut values = reader.querier().label_values(&name, &sets, range, limit, budget)?;
-        let warnings = reply::truncate(&mut values, limit);
-        Ok(reply::success(|into| json::push_strings(values.iter().map(String::as_str), into), &warnings))
+    let (reader, bytes_max) = (app.store().reader(&grant)?, app.config().limits.answer_bytes_max);
+    let text = format!("{name} {}", params.selectors_text());
+    let body = app.queries().stream(Ask::new(&grant, "label values", &text), move |budget, inlet| {
+        send(inlet, budget, bytes_max, reader.querier().label_values(&name, &sets, range, limit, budget)?, limit)
     });
-    list.await
+    Ok(reply::json(body.await?))
+}
+
+fn send(
+    inlet: &Inlet,
+    budget: &Budget,
+    bytes_max: usize,
+    mut found: Vec<String>,
+    limit: usize,
+) -> Result<(), ApiError> {
+    let warnings = reply::truncate(&mut found, limit);
+    let likely_most = found.iter().map(|text| answer::text_bytes(text)).sum();
+    answer::send(inlet, budget, bytes_max, likely_most, |into| {
+        let data = |into: &mut Pieces<'_>| json::write_strings(found.iter().map(String::as_str), into);
+        json::write_success(data, &warnings, &[], into)
+    })
 }
 
 /// Undoes the escape for names outside the old character set: `U__`, then `__` for `_` and `_2e_` for other characters.
 ///
 /// `None` if the name is not escaped, or not well: it is then meant literally.
 /// Source: Prometheus `docs` on UTF-8 names, "value encoding".
-fn unescape(name: &str) -> Option<String> {
+pub(crate) fn unescape(name: &str) -> Option<String> {
     let mut rest = name.strip_prefix("U__")?;
     let mut plain = String::with_capacity(rest.len());
     while let Some(at) = rest.find('_') {

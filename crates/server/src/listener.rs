@@ -39,7 +39,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: &Limits
             continue;
         };
         while connections.try_join_next().is_some() {}
-        let patience = Patience::new(limits.head_timeout);
+        let patience = Patience::new(limits.head_timeout, limits.stall_timeout);
         let connection = connection(stream, patience, builder.clone(), router.clone(), stop.clone());
         connections.spawn(async move {
             connection.await;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use control::Authority;
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
+use crate::pool::Ask;
 use crate::recorder::Recorder;
 use crate::state::App;
 
@@ -84,11 +86,12 @@ pub(crate) async fn record(app: App) {
     let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
     let seed = app.writes().seed_of("recorder");
     let recorder = Arc::new(Mutex::new(Recorder::new(app.config().rate_card.clone(), delay_ms, seed)));
+    let grant = Authority::server_grant();
     let mut ticks = ticks(RECORDER_INTERVAL);
     loop {
         ticks.tick().await;
         let (recording, recorder) = (app.clone(), recorder.clone());
-        let recorded = app.queries().run(None, move |budget| {
+        let recorded = app.queries().run(Ask::new(&grant, "recorder", ""), move |budget| {
             let mut recorder = recorder.lock();
             let (endpoints, now) = (recording.endpoints().view(), crate::clock::now_ms());
             let outcome = recorder.advance(recording.store(), &endpoints, now, budget);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::auth::Granted;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::pool::Ask;
 use crate::reply;
 use crate::state::App;
 
@@ -36,7 +37,8 @@ pub(crate) async fn list(
     let (limit, per_family) = (params.limit("limit")?, params.limit("limit_per_metric")?);
     let family = params.get("metric").map(str::to_owned);
     let reader = app.store().reader(&grant)?;
-    let list = app.queries().run(None, move |_| {
+    let text = family.clone().unwrap_or_default();
+    let list = app.queries().run(Ask::new(&grant, "metadata", &text), move |_| {
         let mut families: BTreeMap<String, Vec<Description>> = BTreeMap::new();
         // An operator sees a family once for each project that describes it differently.
         for (name, metadata) in reader.querier().metadata(family.as_deref()) {

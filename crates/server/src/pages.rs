@@ -35,6 +35,14 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], progress).into_response()
 }
 
+/// The description of the API, kept by hand; a test holds it against the table of routes.
+const OPENAPI: &str = include_str!("openapi.yaml");
+
+/// `/api/v1/openapi.yaml`: what can be asked, for tools that read it.
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/yaml; charset=utf-8")], OPENAPI).into_response()
+}
+
 /// Every path that is not in the table.
 pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()

@@ -81,6 +81,11 @@ impl Params {
         self.get("query").unwrap_or_default()
     }
 
+    /// The selectors of `match[]=` as they were sent.
+    pub(crate) fn selectors_text(&self) -> String {
+        self.all("match[]").collect::<Vec<_>>().join(" ")
+    }
+
     /// The time `name`, if there is one.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
@@ -115,6 +120,16 @@ impl Params {
             Ok(0) => Ok(usize::MAX),
             Ok(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
             Err(_) => Err(invalid(name, format!("{text:?} is not a number of 0 or more"))),
+        }
+    }
+
+    /// The flag `name`.
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None => Ok(default),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            Some(text) => Err(invalid(name, format!("{text:?} is not true or false"))),
         }
     }
 

@@ -1,4 +1,5 @@
-//! How long a connection may take: little for a request's head once it has begun, more between requests.
+//! How long a connection may take: little for a request's head once it has begun, more between requests; and how long
+//! it may take nothing of an answer.
 //!
 //! Q: Why not hyper's one time-out for reading heads? A: it runs between requests too. Short, it would cut off every
 //! agent that writes each 15 seconds; long, it would let a slow sender hold a connection with half a head.
@@ -8,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 #[derive(Clone)]
 pub(crate) struct Patience {
     head_timeout: Duration,
+    stall_timeout: Duration,
     /// Whether bytes have come since the timer was armed.
     has_begun: Arc<AtomicBool>,
 }
@@ -27,6 +29,9 @@ pub(crate) struct Patience {
 pub(crate) struct Noticed {
     stream: TcpStream,
     has_begun: Arc<AtomicBool>,
+    stall_timeout: Duration,
+    /// Runs while the client takes nothing of what is there for it: that holds the memory of an answer.
+    stalled: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 /// Waits for the idle time, or for the head's once that has begun.
@@ -37,13 +42,13 @@ struct HeadSleep {
 }
 
 impl Patience {
-    pub(crate) fn new(head_timeout: Duration) -> Patience {
-        Patience { head_timeout, has_begun: Arc::new(AtomicBool::new(false)) }
+    pub(crate) fn new(head_timeout: Duration, stall_timeout: Duration) -> Patience {
+        Patience { head_timeout, stall_timeout, has_begun: Arc::new(AtomicBool::new(false)) }
     }
 
     /// Lets the timer see what arrives on `stream`.
     pub(crate) fn notice(&self, stream: TcpStream) -> Noticed {
-        Noticed { stream, has_begun: self.has_begun.clone() }
+        Noticed { stream, has_begun: self.has_begun.clone(), stall_timeout: self.stall_timeout, stalled: None }
     }
 }
 
@@ -77,6 +82,20 @@ impl Future for HeadSleep {
     }
 }
 
+impl Noticed {
+    /// Fails a write that has been pending for too long.
+    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timeout = self.stall_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
+    }
+}
+
 impl AsyncRead for Noticed {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -90,7 +109,8 @@ impl AsyncRead for Noticed {
 
 impl AsyncWrite for Noticed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_write_vectored(
@@ -98,7 +118,8 @@ impl AsyncWrite for Noticed {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,15 +5,18 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use model::Timestamp;
-use promql::{Context, Query, Steps, TextLimits, ValueType};
+use model::{Budget, Timestamp, Value};
+use promql::{Answer, Context, Query, Steps, TextLimits, ValueType};
+use wire::json::{self, Sink};
 
-use crate::answer::{self, Cost};
 use crate::auth::Granted;
 use crate::error::ApiError;
+use crate::outflow::Inlet;
 use crate::params::{Params, invalid};
+use crate::pool::Ask;
 use crate::state::App;
-use crate::{clock, pages, reply};
+use crate::stats::{Cost, Stats};
+use crate::{answer, clock, pages, reply};
 
 /// Steps of a range query beyond the first: what a screen can show, and what clients compute their step by.
 const STEPS_MAX: i64 = 11_000;
@@ -89,31 +92,73 @@ async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When
         Some(ms) => ms,
         None => i64::try_from(lookback).unwrap_or(i64::MAX),
     };
-    let (text, wants_stats) = (params.query().to_owned(), params.get("stats").is_some());
+    let stats = Stats::asked(params);
+    let text = params.query().to_owned();
     let reader = app.store().reader(grant)?;
-    let asked = Instant::now();
-    let answer = app.queries().run(timeout, move |budget| {
+    let (asked, bytes_max) = (Instant::now(), app.config().limits.answer_bytes_max);
+    let what = match when {
+        When::At(_) => "query",
+        When::Steps(_) => "query_range",
+    };
+    let ask = Ask { timeout, ..Ask::new(grant, what, params.query()) };
+    let body = app.queries().stream(ask, move |budget, inlet| {
         let started = Instant::now();
         let query = Query::parse(&text, &TextLimits::default())?;
         let parsed = Instant::now();
         let querier = reader.querier();
         let ctx = Context { store: &querier, budget, lookback_ms };
-        let answer = match when {
+        let mut answer = match when {
             When::At(t) => query.instant(t, &ctx)?,
             When::Steps(steps) => {
                 check_type(&query)?;
                 query.range(steps, &ctx)?
             }
         };
-        let cost = wants_stats.then(|| Cost {
-            queue: started - asked,
-            preparation: parsed - started,
-            evaluation: parsed.elapsed(),
-            samples: budget.samples(),
-        });
-        Ok(answer::encode(answer, limit, cost.as_ref(), budget)?)
+        let cost = Cost { queue: started - asked, preparation: parsed - started, evaluation: parsed.elapsed() };
+        let stats = stats.show(&cost, budget, &mut answer.warnings);
+        send(inlet, budget, bytes_max, answer, limit, &stats)
     });
-    Ok(reply::json(answer.await?))
+    Ok(reply::json(body.await?))
+}
+
+/// Sends an answer in Prometheus' envelope, its series cut to `limit`, and `stats` beside them if there are any.
+fn send(
+    inlet: &Inlet,
+    budget: &Budget,
+    bytes_max: usize,
+    mut found: Answer,
+    limit: usize,
+    stats: &str,
+) -> Result<(), ApiError> {
+    cap(&mut found.warnings, "warning");
+    cap(&mut found.infos, "info");
+    let lost = match &mut found.value {
+        Value::Vector(series) => reply::truncate(series, limit),
+        Value::Matrix(series) => reply::truncate(series, limit),
+        Value::Scalar { .. } | Value::String { .. } => Vec::new(),
+    };
+    found.warnings.extend(lost);
+    answer::send(inlet, budget, bytes_max, answer::value_bytes(&found.value), |into| {
+        let data = |into: &mut answer::Pieces<'_>| {
+            into.bytes().push(b'{');
+            json::write_value(&found.value, into)?;
+            into.bytes().extend_from_slice(stats.as_bytes());
+            into.bytes().push(b'}');
+            Ok(())
+        };
+        json::write_success(data, &found.warnings, &found.infos, into)
+    })
+}
+
+/// Warnings, and separately infos, that an answer shows; the rest are counted. Source: Prometheus' API does the same.
+const ANNOTATIONS_MAX: usize = 10;
+
+fn cap(annotations: &mut Vec<String>, kind: &str) {
+    let more = annotations.len().saturating_sub(ANNOTATIONS_MAX);
+    if more > 0 {
+        annotations.truncate(ANNOTATIONS_MAX);
+        annotations.push(format!("{more} more {kind} annotations omitted"));
+    }
 }
 
 /// Refuses what has no value at each step.

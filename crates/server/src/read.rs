@@ -13,8 +13,9 @@ use wire::remote_write::{BodyLimits, check_content_encoding, decompress};
 use crate::auth::Granted;
 use crate::body;
 use crate::error::ApiError;
-use crate::outflow::Inlet;
+use crate::outflow::{Inlet, ROOM_BYTES};
 use crate::params::TIME_MS_MAX;
+use crate::pool::Ask;
 use crate::state::App;
 use crate::store::Reader;
 
@@ -37,17 +38,24 @@ pub(crate) async fn read(
     decompress(&body, &limits, &mut question)?;
     let ReadRequest { queries, answer } = ReadRequest::parse(&question)?;
     let reader = app.store().reader(&grant)?;
+    let text = queries.iter().map(shown).collect::<Vec<_>>().join(" ");
+    let ask = Ask::new(&grant, "read", &text);
     let content_type = (header::CONTENT_TYPE, answer.content_type());
     match answer {
         ReadAnswer::Samples => {
-            let body = app.queries().run(None, move |budget| samples(&reader, &queries, budget)).await?;
+            let body = app.queries().run(ask, move |budget| samples(&reader, &queries, budget)).await?;
             Ok(([content_type, (header::CONTENT_ENCODING, "snappy")], body).into_response())
         }
         ReadAnswer::StreamedChunks => {
-            let body = app.queries().stream(move |budget, inlet| stream(&reader, &queries, budget, inlet)).await?;
+            let body = app.queries().stream(ask, move |budget, inlet| stream(&reader, &queries, budget, inlet)).await?;
             Ok(([content_type], body).into_response())
         }
     }
+}
+
+/// A question as PromQL would put it.
+fn shown(query: &ReadQuery) -> String {
+    format!("{{{}}}", query.matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
 /// One message with everything, held until it is whole.
@@ -68,6 +76,7 @@ fn samples(reader: &Reader, queries: &[ReadQuery], budget: &Budget) -> Result<Ve
 
 /// Frames of chunks, sent as they come.
 fn stream(reader: &Reader, queries: &[ReadQuery], budget: &Budget, inlet: &Inlet) -> Result<(), ApiError> {
+    budget.charge(ROOM_BYTES)?;
     let mut frames = Vec::new();
     for (query_idx, query) in queries.iter().enumerate() {
         for_each_series(reader, query, budget, |series, series_idx, values| {

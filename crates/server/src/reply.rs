@@ -1,5 +1,6 @@
 //! Answers that are not query results: Prometheus' success envelope around small values, and plain text.
 
+use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -9,22 +10,21 @@ use crate::error::ApiError;
 /// Said when `limit=` cut the answer. Source: the text Prometheus' clients look for.
 const TRUNCATED: &str = "results truncated due to limit";
 
-/// A success whose data is what `push` writes.
-pub(crate) fn success(push: impl FnOnce(&mut Vec<u8>), warnings: &[String]) -> Response {
+/// A success whose data is a small value.
+pub(crate) fn small(data: &impl Serialize) -> Result<Response, ApiError> {
+    Ok(encoded(&serde_json::to_vec(data).map_err(ApiError::internal)?))
+}
+
+/// A success whose data is JSON already.
+pub(crate) fn encoded(data: &[u8]) -> Response {
     let mut body = Vec::new();
-    wire::json::push_success(push, warnings, &[], &mut body);
+    wire::json::push_success(|into| into.extend_from_slice(data), &[], &[], &mut body);
     json(body)
 }
 
-/// A success whose data is a small value.
-pub(crate) fn small(data: &impl Serialize) -> Result<Response, ApiError> {
-    let data = serde_json::to_vec(data).map_err(ApiError::internal)?;
-    Ok(success(|into| into.extend_from_slice(&data), &[]))
-}
-
-/// A body that is JSON already. Clients compare the type with exactly this text.
-pub(crate) fn json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+/// A body that is JSON. Clients compare the type with exactly this text.
+pub(crate) fn json(body: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
 /// Plain text with status 200.

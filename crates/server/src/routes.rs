@@ -16,8 +16,8 @@ use crate::metrics::observe;
 use crate::rates::Topic;
 use crate::state::App;
 use crate::{
-    absent, admin, cors, exemplars, exposition, huggingface, labels, metadata, pages, paths, query, read, series,
-    status, tensorone, write,
+    absent, admin, cors, exemplars, exposition, features, federate, huggingface, labels, language, metadata, pages,
+    paths, queries, query, read, search, series, status, targets, tensorone, write,
 };
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
@@ -54,6 +54,7 @@ pub fn routes() -> impl Iterator<Item = Route> {
 
 const GET: &[&str] = &["GET"];
 const POST: &[&str] = &["POST"];
+const DELETE: &[&str] = &["DELETE"];
 const POST_PUT: &[&str] = &["POST", "PUT"];
 /// Reading endpoints take a form as well: expressions outgrow URLs, and some clients post to all of them.
 const READ: &[&str] = &["GET", "POST"];
@@ -66,6 +67,8 @@ fn table() -> Vec<Entry> {
         entry(GET, "/-/healthy", Nothing, pages::healthy),
         entry(GET, "/-/ready", Nothing, pages::ready),
         entry(GET, "/metrics", Operator(Read), exposition::show),
+        entry(GET, "/version", Token(Read), status::version),
+        entry(GET, "/federate", Token(Read), federate::show),
         entry(POST, "/api/v1/write", Token(Write), write::write),
         entry(POST, "/api/v1/push", Token(Write), write::write),
         entry(POST, "/api/v1/read", Token(Read), read::read),
@@ -73,10 +76,18 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/query_range", Token(Read), query::range),
         entry(READ, "/api/v1/query-range", Token(Read), query::range),
         entry(READ, "/api/v1/query_exemplars", Token(Read), exemplars::list),
+        entry(READ, "/api/v1/format_query", Token(Read), language::format),
+        entry(READ, "/api/v1/parse_query", Token(Read), language::parse),
         entry(READ, "/api/v1/labels", Token(Read), labels::names),
         entry(READ, "/api/v1/label/{name}/values", Token(Read), labels::values),
         entry(READ, "/api/v1/series", Token(Read), series::list),
         entry(READ, "/api/v1/metadata", Token(Read), metadata::list),
+        entry(READ, "/api/v1/search/metric_names", Token(Read), search::metric_names),
+        entry(READ, "/api/v1/search/label_names", Token(Read), search::label_names),
+        entry(READ, "/api/v1/search/label_values", Token(Read), search::label_values),
+        entry(READ, "/api/v1/targets", Token(Read), targets::list),
+        entry(READ, "/api/v1/targets/metadata", Token(Read), targets::metadata),
+        entry(READ, "/api/v1/scrape_pools", Token(Read), targets::pools),
         entry(READ, "/api/v1/rules", Token(Read), absent::rules),
         entry(READ, "/api/v1/alerts", Token(Read), absent::alerts),
         tensorone(entry(GET, "/v2/endpoints/{endpoint_id}/metrics", Token(AnalyticsRead), tensorone::endpoint)),
@@ -96,9 +107,19 @@ fn table() -> Vec<Entry> {
             Token(AnalyticsRead),
             huggingface::one,
         )),
+        entry(READ, "/api/v1/alertmanagers", Token(Read), absent::alertmanagers),
+        entry(READ, "/api/v1/notifications", Token(Read), absent::notifications),
+        entry(GET, "/api/v1/notifications/live", Token(Read), absent::live_notifications),
+        entry(READ, "/api/v1/features", Token(Read), features::list),
+        entry(GET, "/api/v1/openapi.yaml", Nothing, pages::openapi),
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
+        entry(READ, "/api/v1/status/config", Token(Read), targets::config),
+        entry(READ, "/api/v1/status/flags", Operator(Read), status::flags),
+        entry(READ, "/api/v1/status/queries", Token(Read), queries::list),
+        entry(DELETE, "/api/v1/status/queries/{id}", Token(Read), queries::end),
         entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
-        entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),
+        entry(READ, "/api/v1/status/tsdb", Token(Read), status::tsdb),
+        entry(READ, "/api/v1/status/tsdb/blocks", Operator(Read), status::blocks),
         entry(READ, "/api/v1/status/walreplay", Operator(Read), status::walreplay),
         entry(READ, "/api/v1/status/integrity", Operator(Read), status::integrity),
         entry(POST_PUT, "/api/v1/admin/tsdb/flush", Operator(Admin), admin::flush),
@@ -134,6 +155,7 @@ fn filter(method: &str) -> MethodFilter {
     match method {
         "POST" => MethodFilter::POST,
         "PUT" => MethodFilter::PUT,
+        "DELETE" => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     }
 }

@@ -4,9 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use wire::json;
 
+use crate::answer;
 use crate::auth::Granted;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::pool::Ask;
 use crate::reply;
 use crate::state::App;
 
@@ -20,11 +22,15 @@ pub(crate) async fn list(
     if sets.is_empty() {
         return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
     }
-    let reader = app.store().reader(&grant)?;
-    let list = app.queries().run(None, move |budget| {
+    let (reader, bytes_max) = (app.store().reader(&grant)?, app.config().limits.answer_bytes_max);
+    let text = params.selectors_text();
+    let body = app.queries().stream(Ask::new(&grant, "series", &text), move |budget, inlet| {
         let mut series = reader.querier().series(&sets, range, limit, budget)?;
         let warnings = reply::truncate(&mut series, limit);
-        Ok(reply::success(|into| json::push_label_sets(&series, into), &warnings))
+        let likely_most = series.iter().map(answer::labels_bytes).sum();
+        answer::send(inlet, budget, bytes_max, likely_most, |into| {
+            json::write_success(|into| json::write_label_sets(&series, into), &warnings, &[], into)
+        })
     });
-    list.await
+    Ok(reply::json(body.await?))
 }

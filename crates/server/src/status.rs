@@ -1,15 +1,21 @@
 //! `/api/v1/status/*`: what the server is and holds.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use model::Timestamp;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tsdb::Finding;
 
+use crate::auth::Granted;
 use crate::error::ApiError;
-use crate::reply;
+use crate::params::{Params, invalid};
+use crate::pool::Ask;
 use crate::state::App;
+use crate::{clock, reply};
 
 /// The level of Prometheus' API that is served: clients choose by it what they ask for.
 const PROMETHEUS_LEVEL: &str = "3.5.0";
@@ -19,51 +25,99 @@ const OWN_VERSION: &str = concat!("promenade-", env!("CARGO_PKG_VERSION"));
 ///
 /// There is no `features` key, not even an empty one: Grafana takes a server that has it for Mimir.
 pub(crate) async fn buildinfo() -> Result<Response, ApiError> {
-    let data = json!({
+    reply::small(&build())
+}
+
+/// `/version`: the same, by itself.
+pub(crate) async fn version() -> Response {
+    reply::json(build().to_string())
+}
+
+fn build() -> Value {
+    json!({
         "version": PROMETHEUS_LEVEL,
         "revision": OWN_VERSION,
         "branch": "promenade",
         "buildUser": "",
         "buildDate": "",
         "goVersion": "",
-    });
-    reply::small(&data)
+    })
 }
 
-/// `/api/v1/status/runtimeinfo`, without what only a Go program has.
+/// `/api/v1/status/runtimeinfo`; what only a Go program has is empty.
 pub(crate) async fn runtimeinfo(State(app): State<App>) -> Result<Response, ApiError> {
     let config = app.config();
     let retention = config.retention.map_or_else(|| "forever".to_owned(), |r| format!("{}s", r.as_secs()));
+    let started = clock::rfc_3339(app.metrics().started);
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let data = json!({
-        "startTime": rfc_3339(app.metrics().started),
-        "serverTime": rfc_3339(crate::clock::now_ms()),
-        "CWD": "",
-        "hostname": "",
+        "startTime": started,
+        "serverTime": clock::rfc_3339(clock::now_ms()),
+        "CWD": std::env::current_dir().unwrap_or_default(),
+        "hostname": hostname.trim_end(),
         "reloadConfigSuccess": true,
-        "lastConfigTime": rfc_3339(app.metrics().started),
+        "lastConfigTime": started,
         "corruptionCount": app.store().db()?.integrity().len(),
+        "goroutineCount": Handle::current().metrics().num_alive_tasks(),
+        "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "GOMEMLIMIT": 0,
+        "GOGC": "",
+        "GODEBUG": "",
         "storageRetention": retention,
     });
     reply::small(&data)
 }
 
-/// `/api/v1/status/tsdb`: the head's size. Which names are large is not counted yet; the lists are empty.
-pub(crate) async fn tsdb(State(app): State<App>) -> Result<Response, ApiError> {
-    let stats = app.store().stats()?;
-    let data = json!({
-        "headStats": {
-            "numSeries": stats.head_series,
-            "numLabelPairs": stats.head_label_pairs,
-            "chunkCount": stats.head_chunks,
-            "minTime": stats.head_mint.unwrap_or_default(),
-            "maxTime": stats.head_maxt.unwrap_or_default(),
-        },
-        "seriesCountByMetricName": [],
-        "labelValueCountByLabelName": [],
-        "memoryInBytesByLabelName": [],
-        "seriesCountByLabelValuePair": [],
+/// `/api/v1/status/flags`: the settings.
+pub(crate) async fn flags(State(app): State<App>) -> Result<Response, ApiError> {
+    let flags: BTreeMap<String, String> = app.config().shown().into_iter().collect();
+    reply::small(&flags)
+}
+
+/// Entries of each list of `/api/v1/status/tsdb`, unless told, and at most.
+const TOP_DEFAULT: usize = 10;
+const TOP_MAX: usize = 10_000;
+
+/// `/api/v1/status/tsdb`: the size of what the caller's projects have in the head, and which names are many.
+pub(crate) async fn tsdb(
+    State(app): State<App>,
+    Granted(grant): Granted,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let most = match params.get("limit") {
+        None => TOP_DEFAULT,
+        Some(text) => {
+            let limit = text.parse().ok().filter(|limit| (1..=TOP_MAX).contains(limit));
+            limit.ok_or_else(|| invalid("limit", format!("{text:?} is not a number of 1 to {TOP_MAX}")))?
+        }
+    };
+    let reader = app.store().reader(&grant)?;
+    let found = app.queries().run(Ask::new(&grant, "status/tsdb", ""), move |budget| {
+        let found = reader.querier().cardinality(most, budget)?;
+        let pairs = |list: Vec<(String, u64)>| -> Vec<Value> {
+            list.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+        };
+        reply::small(&json!({
+            "headStats": {
+                "numSeries": found.series,
+                "numLabelPairs": found.label_pairs,
+                "chunkCount": found.chunks,
+                "minTime": found.range.map_or(0, |range| range.mint),
+                "maxTime": found.range.map_or(0, |range| range.maxt),
+            },
+            "seriesCountByMetricName": pairs(found.series_by_name),
+            "labelValueCountByLabelName": pairs(found.values_by_label),
+            "memoryInBytesByLabelName": pairs(found.bytes_by_label),
+            "seriesCountByLabelValuePair": pairs(found.series_by_pair),
+        }))
     });
-    reply::small(&data)
+    found.await
+}
+
+/// `/api/v1/status/tsdb/blocks`: the blocks on disk, whosever series are in them.
+pub(crate) async fn blocks(State(app): State<App>) -> Result<Response, ApiError> {
+    let blocks: Vec<_> = app.store().db()?.block_list().into_iter().map(|(meta, _)| meta).collect();
+    reply::small(&json!({"blocks": blocks}))
 }
 
 /// One damage as operators see it; what is not known is left out.
@@ -107,8 +161,4 @@ pub(crate) async fn walreplay(State(app): State<App>) -> Result<Response, ApiErr
         _ => "in progress",
     };
     reply::small(&json!({"min": min, "max": nth(segments), "current": nth(done), "state": state}))
-}
-
-fn rfc_3339(ms: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

@@ -102,7 +102,7 @@ impl Store {
         let Some(mut db) = self.db.swap(None) else { return };
         for _ in 0..=patience.as_millis() / CLOSE_POLL.as_millis() {
             match Arc::try_unwrap(db) {
-                Ok(db) => return drop(db),
+                Ok(db) => return db.close(),
                 Err(shared) => db = shared,
             }
             std::thread::sleep(CLOSE_POLL);

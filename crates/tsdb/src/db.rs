@@ -19,7 +19,7 @@ use model::{Scope, TimeRange};
 use parking_lot::{Mutex, MutexGuard};
 use ulid::Ulid;
 
-use crate::block::{Block, BlockMeta, LogCovers, WalCover};
+use crate::block::{Block, BlockMeta, LogCovers};
 use crate::error::TsdbError;
 use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, WalCovers};
 use crate::integrity::{Finding, Findings};
@@ -29,7 +29,9 @@ use crate::stats::Stats;
 use crate::wal::{self, ReplayProgress, WAL_DIR};
 use scrub::Scrub;
 
-pub(crate) use adoption::in_order_end;
+pub(crate) use adoption::adopted;
+pub(crate) use blocks::replaces;
+pub(crate) use covers::note_covers;
 pub use delete::Deleted;
 
 /// A time-series store in one directory.
@@ -70,25 +72,15 @@ impl Db {
 
     /// The same, and `progress` tells another thread how far the replay of the log is.
     pub fn open_with(dir: Dir, options: Options, progress: &ReplayProgress) -> Result<Db, TsdbError> {
-        Db::open_covered(dir, options, progress, None)
-    }
-
-    /// The same with a log of which `elsewhere` is in blocks that are not here.
-    pub(crate) fn open_covered(
-        dir: Dir,
-        options: Options,
-        progress: &ReplayProgress,
-        elsewhere: Option<WalCover>,
-    ) -> Result<Db, TsdbError> {
         let lock = dir.lock("lock")?;
         snapshot::remove_remains(&dir)?;
         let findings = Findings::default();
         let blocks::Found { blocks, unreadable, all_opened, some_unread } =
             blocks::open_blocks(&dir, &options, &findings)?;
-        let elsewhere = elsewhere.or(adoption::elsewhere(&dir, &blocks)?);
+        let adopted = adoption::adopted(&dir, blocks.iter().map(|block| block.meta()))?;
         let gone = covers::read(&dir, &findings)?;
         let said = blocks.iter().map(|block| block.meta().log_covers()).chain([&gone]);
-        let covers = WalCovers::new(said, all_opened, wal::store_of(&dir)?).and(elsewhere);
+        let covers = WalCovers::new(said, all_opened, wal::store_of(&dir)?).and_adopted(adopted);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
         let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress, None)?;
@@ -177,6 +169,13 @@ impl Db {
         let guard = self.maintenance.lock();
         self.waiting.fetch_sub(1, Relaxed);
         guard
+    }
+
+    /// Closes the store. Everything acknowledged is durable already; if the disk takes it, the log says so.
+    pub fn close(self) {
+        if let Err(error) = self.head.close_log() {
+            tracing::warn!(%error, "the log ends without saying so");
+        }
     }
 
     /// Makes a compaction that is running give up, and lets none start: the store is about to be closed.

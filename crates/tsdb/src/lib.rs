@@ -1,6 +1,7 @@
 //! The store: head, WAL, blocks, and one querier over all of them.
 
 pub mod block;
+mod cardinality;
 pub mod chunk;
 mod compact;
 mod db;
@@ -20,6 +21,7 @@ mod values;
 mod verify;
 mod wal;
 
+pub use cardinality::Cardinality;
 pub use db::{Db, Deleted};
 pub use error::{AppendError, Rejection, TsdbError};
 pub use head::{AppendReport, Appender, Copies, Follower, Kind, Kinds, Refused, SeriesHandle, SeriesKey};

@@ -8,16 +8,20 @@ use model::{
     Budget, Exemplar, Interrupt, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError,
     TimeRange,
 };
+use roaring::RoaringBitmap;
 
 use crate::block::{Block, BlockError, POSTINGS_LOST};
 use crate::db::Db;
-use crate::head::Series;
+use crate::head::{Head, HeadIndex, Series};
 use crate::merged::{MergedSeries, MergedSet};
 use crate::select;
 use crate::values::SeriesValues;
 
-/// Bytes charged for each series of a selection: its place in the tables and a handful of chunk references.
+/// Bytes charged for each series of a selection beside its labels: its place in the tables and a handful of chunk
+/// references.
 const SERIES_BYTES: usize = 512;
+/// Bytes that a string or label set in a sorted list takes beside its own.
+const ITEM_BYTES: usize = 64;
 
 /// Reads one scope of a store.
 ///
@@ -30,6 +34,14 @@ pub struct Querier<'a> {
 impl<'a> Querier<'a> {
     pub(crate) fn new(db: &'a Db, scope: Scope) -> Querier<'a> {
         Querier { db, scope }
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        self.db.head()
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// The names of the labels of series that match one of `sets` (all series, if there is none), sorted.
@@ -49,8 +61,8 @@ impl<'a> Querier<'a> {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
                     for name in index.names().filter(|name| !names.contains(*name)).collect::<Vec<_>>() {
-                        budget.check()?;
-                        if index.values(name).any(|(_, postings)| !postings.is_disjoint(&series)) {
+                        if has_one_of(index, name, &series, budget)? {
+                            budget.charge(ITEM_BYTES + name.len())?;
                             names.insert(name.to_owned());
                         }
                     }
@@ -58,7 +70,9 @@ impl<'a> Querier<'a> {
                 })?;
             }
             for block in self.blocks(range) {
-                names.extend(readable(&block, block.label_names(&matchers, most, budget), budget)?);
+                for name in readable(&block, block.label_names(&matchers, most, budget), budget)? {
+                    add(&mut names, name, budget)?;
+                }
             }
         }
         Ok(names.into_iter().take(most).collect())
@@ -85,6 +99,7 @@ impl<'a> Querier<'a> {
                     for (value, postings) in index.values(name) {
                         budget.check()?;
                         if found < most && !postings.is_disjoint(&series) {
+                            budget.charge(ITEM_BYTES + value.len())?;
                             values.insert(value.to_owned());
                             found += 1;
                         }
@@ -93,7 +108,9 @@ impl<'a> Querier<'a> {
                 })?;
             }
             for block in self.blocks(range) {
-                values.extend(readable(&block, block.label_values(name, &matchers, most, budget), budget)?);
+                for value in readable(&block, block.label_values(name, &matchers, most, budget), budget)? {
+                    add(&mut values, value, budget)?;
+                }
             }
         }
         Ok(values.into_iter().take(most).collect())
@@ -109,12 +126,20 @@ impl<'a> Querier<'a> {
     ) -> Result<Vec<Labels>, StorageError> {
         let mut all = BTreeSet::new();
         for matchers in scoped_sets(&self.scope, sets) {
-            for series in self.select_head(&matchers, budget)?.iter().filter(|series| series.overlaps(range)) {
-                all.insert(series.labels.clone());
+            for series in self.select_head(&matchers, budget)? {
+                budget.check()?;
+                // The head's labels are shared, not copied.
+                if series.overlaps(range) && all.insert(series.labels.clone()) {
+                    budget.charge(ITEM_BYTES)?;
+                }
             }
             for block in self.blocks(range) {
                 for series in readable(&block, block.select(&matchers, range, budget), budget)? {
-                    all.insert(series.labels.clone());
+                    budget.check()?;
+                    let bytes = ITEM_BYTES + series.labels.as_bytes().len();
+                    if all.insert(series.labels.clone()) {
+                        budget.charge(bytes)?;
+                    }
                 }
             }
         }
@@ -152,6 +177,7 @@ impl<'a> Querier<'a> {
         let matchers = scoped(&self.scope, matchers);
         let mut head: Vec<(Labels, crate::head::Snapshot)> = Vec::new();
         for series in self.select_head(&matchers, budget)? {
+            budget.check()?;
             let snapshot = series.snapshot(range);
             if !snapshot.is_empty() {
                 budget.charge(SERIES_BYTES + size_of_val(snapshot.late.as_slice()))?;
@@ -167,7 +193,7 @@ impl<'a> Querier<'a> {
             if let Some(idx) = places.get(labels) {
                 return Ok(*idx);
             }
-            budget.charge(SERIES_BYTES)?;
+            budget.charge(SERIES_BYTES + labels.as_bytes().len())?;
             places.insert(labels.clone(), merged.len());
             merged.push(MergedSeries::new(labels.clone(), chunks));
             Ok(merged.len() - 1)
@@ -176,6 +202,7 @@ impl<'a> Querier<'a> {
             let found = readable(block, block.select(&matchers, range, budget), budget)?;
             let tombstones = block.tombstones();
             for series in found {
+                budget.check()?;
                 let idx = place(&series.labels, &mut merged)?;
                 merged[idx].add_block(block_idx, block, &series, tombstones.of(series.reference), range);
             }
@@ -188,10 +215,12 @@ impl<'a> Querier<'a> {
     }
 
     fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
-        let found = self
-            .db
-            .head()
-            .with_index(|index| select::select(index, matchers, budget).map(|slots| index.resolve(&slots)));
+        let found = self.db.head().with_index(|index| {
+            let slots = select::select(index, matchers, budget)?;
+            budget
+                .charge(usize::try_from(slots.len()).unwrap_or(usize::MAX).saturating_mul(size_of::<Arc<Series>>()))?;
+            Ok::<_, Interrupt>(index.resolve(&slots))
+        });
         Ok(found?)
     }
 
@@ -241,6 +270,23 @@ fn readable<T>(block: &Block, found: Result<Vec<T>, BlockError>, budget: &Budget
         }
         Err(e) => Err(StorageError::Failed(e.to_string())),
     }
+}
+
+/// Whether one of `series` has a label `name`.
+fn has_one_of(index: &HeadIndex, name: &str, series: &RoaringBitmap, budget: &Budget) -> Result<bool, Interrupt> {
+    for (_, postings) in index.values(name) {
+        budget.check()?;
+        if !postings.is_disjoint(series) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Adds an item that may be there already.
+fn add(items: &mut BTreeSet<String>, item: String, budget: &Budget) -> Result<(), Interrupt> {
+    let bytes = ITEM_BYTES + item.len();
+    if items.insert(item) { budget.charge(bytes) } else { Ok(()) }
 }
 
 /// How many items tell that `limit` is reached: one more than it; 0 is no limit.

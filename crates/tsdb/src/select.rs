@@ -33,7 +33,8 @@ pub(crate) trait LabelIndex {
 /// The series that satisfy all of `matchers`.
 ///
 /// Cost: the smallest set of an equality first, narrowed by the others; then patterns; then, for matchers that accept
-/// an absent label, the series they refuse are taken away, so that absent labels need no postings of their own.
+/// an absent label, the series they refuse are taken away, so that absent labels need no postings of their own. Sets are
+/// charged until the query ends.
 pub(crate) fn select<I: LabelIndex>(
     index: &I,
     matchers: &[Matcher],
@@ -45,11 +46,15 @@ pub(crate) fn select<I: LabelIndex>(
     let mut selected = equalities(index, &equal)?;
     for matcher in tested {
         budget.check().map_err(I::Error::from)?;
-        selected = match selected {
-            Some(set) if set.is_empty() => return Ok(set),
-            Some(set) => Some(set & accepted(index, matcher, budget)?),
-            None => Some(accepted(index, matcher, budget)?),
-        };
+        if selected.as_ref().is_some_and(RoaringBitmap::is_empty) {
+            break;
+        }
+        let more = accepted(index, matcher, budget)?;
+        budget.charge(more.serialized_size()).map_err(I::Error::from)?;
+        selected = Some(match selected {
+            Some(set) => set & more,
+            None => more,
+        });
     }
     let mut set = match selected {
         Some(set) => set,
@@ -60,8 +65,11 @@ pub(crate) fn select<I: LabelIndex>(
         if set.is_empty() {
             break;
         }
-        set -= refused(index, matcher, budget)?;
+        let fewer = refused(index, matcher, budget)?;
+        budget.charge(fewer.serialized_size()).map_err(I::Error::from)?;
+        set -= fewer;
     }
+    budget.charge(set.serialized_size()).map_err(I::Error::from)?;
     Ok(set)
 }
 
@@ -110,17 +118,14 @@ fn refused<I: LabelIndex>(index: &I, matcher: &Matcher, budget: &Budget) -> Resu
     }
 }
 
-/// Makes a test of values notice, every so often, that the query was ended.
+/// Makes a test of values notice that the query was ended: at each value, since a pattern near its limit may take
+/// milliseconds for one.
 fn checked<'a>(
     budget: &'a Budget,
     mut test: impl FnMut(&str) -> bool + 'a,
 ) -> impl FnMut(&str) -> Result<bool, Interrupt> + 'a {
-    let mut trials = 0u32;
     move |value| {
-        trials += 1;
-        if trials.is_multiple_of(256) {
-            budget.check()?;
-        }
+        budget.check()?;
         Ok(test(value))
     }
 }

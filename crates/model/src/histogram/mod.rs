@@ -70,6 +70,13 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// The memory it takes, with what it points to.
+    pub fn size_bytes(&self) -> usize {
+        let spans = size_of_val(self.positive_spans.as_slice()) + size_of_val(self.negative_spans.as_slice());
+        let counts = self.positive_buckets.len() + self.negative_buckets.len() + self.custom_bounds.len();
+        size_of::<Histogram>() + spans + counts * size_of::<f64>()
+    }
+
     /// Whether both have the same bits in every field; unlike `==` this holds for a NaN and itself.
     ///
     /// Of the reset hint only the gauge counts: the others tell of the neighbours, not of the histogram.

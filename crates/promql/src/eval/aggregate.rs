@@ -55,6 +55,9 @@ impl Evaluator<'_> {
         self.merge_notes(notes);
         // Of an accumulator's columns one lives on in the answer.
         self.ctx.budget.release(columns_bytes(charged - series.len(), grid.len));
+        for s in &series {
+            self.charge_histograms(&s.column)?;
+        }
         Ok(series)
     }
 }

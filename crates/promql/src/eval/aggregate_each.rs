@@ -5,7 +5,7 @@ use model::{Labels, LabelsBuilder, is_stale};
 
 use super::aggregate_pick::bounds;
 use super::group::Groups;
-use super::{Column, Evaluator, Grid, PointRef, Series};
+use super::{Column, Evaluator, GROUP_BYTES, Grid, PointRef, Series};
 use crate::EvalError;
 use crate::annotation::Remark;
 use crate::expr::{Aggregate, Expr};
@@ -27,6 +27,8 @@ impl Evaluator<'_> {
         if series.iter().any(|s| s.column.histograms.is_some()) {
             self.note(aggregate.expr.at(), Remark::HistogramIgnoredInAggregation("quantile"));
         }
+        let group_bytes = series.len().saturating_mul(GROUP_BYTES);
+        self.ctx.budget.charge(group_bytes)?;
         let mut groups = Groups::new(&aggregate.grouping);
         let mut members: Vec<Vec<&Series>> = Vec::new();
         for s in &series {
@@ -51,6 +53,7 @@ impl Evaluator<'_> {
             }
         }
         self.discard(series, grid);
+        self.ctx.budget.release(group_bytes);
         Ok(out)
     }
 
@@ -80,6 +83,7 @@ impl Evaluator<'_> {
                 let group_idx = match group_of.get(&key) {
                     Some(group_idx) => *group_idx,
                     None => {
+                        self.ctx.budget.charge(GROUP_BYTES + key.1.len())?;
                         let group_idx = groups.group_of(&with_label(&s.labels, label, &key.1), false);
                         group_of.insert(key, group_idx);
                         group_idx

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use model::is_stale;
 
 use super::group::Groups;
-use super::{Column, Evaluator, Grid, ScalarColumn, Series};
+use super::{Column, Evaluator, GROUP_BYTES, Grid, ScalarColumn, Series};
 use crate::EvalError;
 use crate::annotation::Remark;
 use crate::expr::{Aggregate, AggregateOp};
@@ -32,6 +32,8 @@ impl Evaluator<'_> {
             _ => check_k(least, most, has_nan)?,
         }
         let series = self.vector(&aggregate.expr, grid)?;
+        let group_bytes = series.len().saturating_mul(GROUP_BYTES);
+        self.ctx.budget.charge(group_bytes)?;
         let mut groups = Groups::new(&aggregate.grouping);
         let mut members: Vec<Vec<usize>> = Vec::new();
         for (series_idx, s) in series.iter().enumerate() {
@@ -46,6 +48,7 @@ impl Evaluator<'_> {
         for step_idx in 0..grid.len {
             self.ctx.budget.check()?;
             for group in &members {
+                self.ctx.budget.check()?;
                 for series_idx in picker.pick(group, step_idx, param.at(step_idx)) {
                     let column = &mut kept[series_idx];
                     if column.floats.is_empty() {
@@ -64,8 +67,12 @@ impl Evaluator<'_> {
             column: std::mem::take(&mut kept[series_idx]),
             nameless: series[series_idx].nameless,
         });
-        let result = result.collect();
+        let result: Vec<Series> = result.collect();
+        for s in &result {
+            self.charge_histograms(&s.column)?;
+        }
         self.discard(series, grid);
+        self.ctx.budget.release(group_bytes);
         Ok(result)
     }
 

@@ -1,7 +1,7 @@
 //! Binary operators between vectors: which series meet is in `binary_match`, here are the sides and the set operators.
 
 use super::group::Groups;
-use super::{Evaluator, Grid, Series, Stage, columns_bytes};
+use super::{Evaluator, GROUP_BYTES, Grid, Series, Stage, columns_bytes};
 use crate::EvalError;
 use crate::expr::{Binary, BinaryOp, Grouping, ValueType};
 
@@ -44,19 +44,20 @@ impl Evaluator<'_> {
         let lhs_groups: Vec<usize> = lhs.iter().map(|s| groups.group_of(&s.labels, false)).collect();
         let rhs_groups: Vec<usize> = rhs.iter().map(|s| groups.group_of(&s.labels, false)).collect();
         let n_groups = groups.labels.len();
-        let presence_bytes = n_groups.saturating_mul(grid.len);
+        let group_bytes = (lhs.len() + rhs.len()).saturating_mul(GROUP_BYTES);
+        let presence_bytes = n_groups.saturating_mul(grid.len).saturating_add(group_bytes);
         self.ctx.budget.charge(presence_bytes)?;
         let kept = match binary.op {
             BinaryOp::And => {
-                let present = presence(&rhs, &rhs_groups, n_groups, grid.len);
+                let present = self.presence(&rhs, &rhs_groups, n_groups, grid.len)?;
                 self.mask(lhs, &lhs_groups, grid, |group_idx, step_idx| present[group_idx * grid.len + step_idx])?
             }
             BinaryOp::Unless => {
-                let present = presence(&rhs, &rhs_groups, n_groups, grid.len);
+                let present = self.presence(&rhs, &rhs_groups, n_groups, grid.len)?;
                 self.mask(lhs, &lhs_groups, grid, |group_idx, step_idx| !present[group_idx * grid.len + step_idx])?
             }
             _ => {
-                let present = presence(&lhs, &lhs_groups, n_groups, grid.len);
+                let present = self.presence(&lhs, &lhs_groups, n_groups, grid.len)?;
                 let keep = |group_idx: usize, step_idx: usize| !present[group_idx * grid.len + step_idx];
                 let mut all = lhs;
                 all.extend(self.mask(rhs, &rhs_groups, grid, keep)?);
@@ -69,6 +70,24 @@ impl Evaluator<'_> {
             self.ctx.budget.release(columns_bytes(rhs_groups.len(), grid.len));
         }
         Ok(kept)
+    }
+
+    /// For each group and step, whether a series has a point.
+    fn presence(
+        &self,
+        series: &[Series],
+        groups: &[usize],
+        n_groups: usize,
+        len: usize,
+    ) -> Result<Vec<bool>, EvalError> {
+        let mut present = vec![false; n_groups * len];
+        for (s, group_idx) in series.iter().zip(groups) {
+            self.ctx.budget.check()?;
+            for (step_idx, present) in present[group_idx * len..][..len].iter_mut().enumerate() {
+                *present |= s.column.has(step_idx);
+            }
+        }
+        Ok(present)
     }
 
     /// Keeps the points that `keep` says, and the series that still have one.
@@ -95,15 +114,4 @@ impl Evaluator<'_> {
         self.ctx.budget.release(columns_bytes(n_before - out.len(), grid.len));
         Ok(out)
     }
-}
-
-/// For each group and step, whether a series has a point.
-fn presence(series: &[Series], groups: &[usize], n_groups: usize, len: usize) -> Vec<bool> {
-    let mut present = vec![false; n_groups * len];
-    for (s, group_idx) in series.iter().zip(groups) {
-        for (step_idx, present) in present[group_idx * len..][..len].iter_mut().enumerate() {
-            *present |= s.column.has(step_idx);
-        }
-    }
-    present
 }

@@ -1,11 +1,11 @@
 //! Arithmetic and comparison between vectors: one-to-one and many-to-one matching by labels.
 
 use hashbrown::HashMap;
-use model::{Labels, LabelsBuilder, is_stale};
+use model::{Budget, Labels, LabelsBuilder, is_stale};
 
 use super::group::Groups;
 use super::operator::{self, Outcome};
-use super::{Column, Evaluator, Grid, Series, columns_bytes};
+use super::{Column, Evaluator, GROUP_BYTES, Grid, Series, columns_bytes};
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::expr::{Binary, BinaryOp, Cardinality, Grouping};
@@ -33,7 +33,9 @@ impl Evaluator<'_> {
             ones.resize_with(ones.len().max(group_idx + 1), Vec::new);
             ones[group_idx].push(s);
         }
-        check_one_side(many, &ones, &groups.labels, binary, grid.len)?;
+        let group_bytes = (lhs.len() + rhs.len()).saturating_mul(GROUP_BYTES);
+        self.ctx.budget.charge(group_bytes)?;
+        check_one_side(many, &ones, &groups.labels, binary, grid.len, self.ctx.budget)?;
         let mut manys: Vec<Vec<&Series>> = vec![Vec::new(); ones.len()];
         for s in many {
             let group_idx = groups.group_of(&s.labels, false);
@@ -53,13 +55,14 @@ impl Evaluator<'_> {
                 continue;
             }
             self.charge(fill.columns(), grid)?;
-            let fillers = fill.fillers(labels, many, one, grid.len);
+            let fillers = fill.fillers(labels, many, one, grid.len, self.ctx.budget)?;
             let many: Vec<&Series> = many.iter().copied().chain(&fillers.many).collect();
             let one: Vec<&Series> = one.iter().copied().chain(&fillers.one).collect();
             join.group(&many, &one)?;
             self.ctx.budget.release(columns_bytes(fill.columns(), grid.len));
         }
         self.merge_notes(join.notes);
+        self.ctx.budget.release(group_bytes);
         Ok(join.out)
     }
 }
@@ -72,14 +75,20 @@ fn check_one_side(
     group_labels: &[Labels],
     binary: &Binary,
     len: usize,
+    budget: &Budget,
 ) -> Result<(), EvalError> {
     if ones.iter().all(|group| group.len() < 2) {
         return Ok(());
     }
     let (swapped, filled) = (binary.matching.cardinality == Cardinality::OneToMany, binary.matching.fill.is_given());
-    let needed: Vec<bool> = (0..len).map(|step_idx| filled || many.iter().any(|s| s.column.has(step_idx))).collect();
+    let mut needed = vec![filled; len];
+    for s in many.iter().filter(|_| !filled) {
+        budget.check()?;
+        needed.iter_mut().enumerate().for_each(|(step_idx, needed)| *needed |= s.column.has(step_idx));
+    }
     for (group, labels) in ones.iter().zip(group_labels).filter(|(group, _)| group.len() > 1) {
         for step_idx in (0..len).filter(|step_idx| needed[*step_idx]) {
+            budget.check()?;
             let mut present = group.iter().filter(|s| s.column.has(step_idx));
             if let (Some(a), Some(b)) = (present.next(), present.next()) {
                 let (mut a, mut b) = (braced(&a.labels), braced(&b.labels));
@@ -117,12 +126,13 @@ impl Join<'_> {
         let one_to_one = self.binary.matching.cardinality == Cardinality::OneToOne;
         // Which steps are taken: by the group for one-to-one, by the result's labels else.
         let mut taken: HashMap<Option<Labels>, Vec<bool>, ahash::RandomState> = HashMap::default();
+        let can_clash = many.len() > 1 && self.can_clash(one_to_one, many);
         for m in many {
             for o in one {
                 self.evaluator.ctx.budget.check()?;
                 let labels = self.result_labels(&m.labels, &o.labels);
                 let mut column = Column::absent(self.grid.len);
-                if many.len() < 2 || !self.can_clash(one_to_one, many) {
+                if !can_clash {
                     self.pair(m, o, &mut column, |_| Ok(()))?;
                 } else {
                     let key = if one_to_one { None } else { Some(labels.clone()) };
@@ -133,6 +143,7 @@ impl Join<'_> {
                 }
                 if !column.is_void() {
                     self.evaluator.charge(1, self.grid)?;
+                    self.evaluator.charge_histograms(&column)?;
                     let nameless = self.binary.returns_bool && self.evaluator.late_names;
                     self.out.push(Series { labels, column, nameless });
                 }

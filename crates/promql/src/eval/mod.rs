@@ -14,11 +14,12 @@ mod operator;
 mod raw;
 mod select;
 mod smoothed;
+mod sorted;
 mod stage;
 mod stream;
 mod subquery;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use model::{Histogram, Labels, SeriesSet, Timestamp};
@@ -36,14 +37,18 @@ use crate::expr::{At, Call, Expr, Offset, Selector, ValueType};
 use crate::functions::Body;
 use crate::{Context, EvalError};
 
-/// Steps a subquery may have: beyond it even empty columns are too large.
-pub(crate) const STEPS_MAX: usize = 50_000_000;
+/// Steps a subquery may have: a year of 7 s. One column of more takes so long that ending the query is not noticed
+/// within a tenth of a second.
+pub(crate) const STEPS_MAX: usize = 5_000_000;
 
 /// Bytes of one float point.
 pub(crate) const POINT_BYTES: usize = size_of::<f64>();
 
-/// Bytes that one series costs beside its points: labels and vectors.
-pub(crate) const SERIES_BYTES: usize = 128;
+/// Bytes that one series costs beside its points: its vectors, its place in lists and tables, and usual labels.
+pub(crate) const SERIES_BYTES: usize = 384;
+
+/// Bytes that a series costs while groups are made: its place in one, and a group of its own at worst.
+pub(crate) const GROUP_BYTES: usize = 256;
 
 /// What every part of one evaluation shares.
 pub(crate) struct Evaluator<'a> {
@@ -112,6 +117,23 @@ impl Evaluator<'_> {
         Ok(self.ctx.budget.charge(columns_bytes(n_series, grid.len))?)
     }
 
+    /// Takes the memory of the histograms in `column`, until the query ends.
+    pub(crate) fn charge_histograms(&self, column: &Column) -> Result<(), EvalError> {
+        let Some(histograms) = &column.histograms else { return Ok(()) };
+        let places = size_of_val(histograms.as_slice());
+        Ok(self.ctx.budget.charge(places.saturating_add(histogram_bytes(histograms.iter().flatten())))?)
+    }
+
+    /// `items` in order; of equals the first stays first. Unlike a sort of the standard library it notices that the
+    /// query was ended.
+    pub(crate) fn sorted<T>(
+        &self,
+        items: Vec<T>,
+        order: impl FnMut(&T, &T) -> std::cmp::Ordering,
+    ) -> Result<Vec<T>, EvalError> {
+        sorted::sorted(items, self.ctx.budget, order)
+    }
+
     /// Lets go of `series` and of the memory charged for them.
     pub(crate) fn discard(&self, series: Vec<Series>, grid: Grid) {
         self.ctx.budget.release(columns_bytes(series.len(), grid.len));
@@ -174,8 +196,12 @@ impl Evaluator<'_> {
         }
         self.charge(series.len(), grid)?;
         self.ctx.budget.release(columns_bytes(series.len(), 1));
-        let repeat = |s: Series| Series { column: s.column.repeat(grid.len), ..s };
-        Ok(series.into_iter().map(repeat).collect())
+        let mut out = Vec::with_capacity(series.len());
+        for s in series {
+            self.ctx.budget.check()?;
+            out.push(Series { column: s.column.repeat(grid.len), ..s });
+        }
+        Ok(out)
     }
 
     fn call(&self, expr: &Expr, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {
@@ -242,6 +268,7 @@ impl Evaluator<'_> {
         let n_before = series.len();
         let mut out: Vec<Series> = Vec::with_capacity(series.len());
         for s in series {
+            self.ctx.budget.check()?;
             let Some(at) = seen.get(&s.labels).copied() else {
                 seen.insert(s.labels.clone(), out.len());
                 out.push(s);
@@ -277,6 +304,18 @@ impl Evaluator<'_> {
 /// Bytes of `n_series` columns of `len` steps.
 pub(crate) fn columns_bytes(n_series: usize, len: usize) -> usize {
     n_series.saturating_mul(len.saturating_mul(POINT_BYTES).saturating_add(SERIES_BYTES))
+}
+
+/// Bytes of histograms; one that comes several times in a row is there once.
+pub(crate) fn histogram_bytes<'a>(histograms: impl Iterator<Item = &'a Arc<Histogram>>) -> usize {
+    let (mut bytes, mut last) = (0usize, None::<&Arc<Histogram>>);
+    for histogram in histograms {
+        if last.is_none_or(|last| !Arc::ptr_eq(last, histogram)) {
+            bytes += histogram.size_bytes();
+        }
+        last = Some(histogram);
+    }
+    bytes
 }
 
 /// Whether a histogram is a staleness marker.

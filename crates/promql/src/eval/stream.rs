@@ -3,13 +3,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use model::{Columns, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
+use model::{Budget, Columns, Interrupt, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
 
 use super::raw::{cut, derive_resets, drop_stale};
 use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
-    Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, is_stale_histogram,
+    Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, histogram_bytes,
+    is_stale_histogram,
 };
 use crate::EvalError;
 use crate::annotation::Notes;
@@ -65,6 +66,8 @@ pub(crate) struct Scratch {
     columns: Columns,
     pub(crate) column: Column,
     pub(crate) notes: Notes,
+    /// Bytes charged for the largest series so far.
+    charged: usize,
 }
 
 impl<'a> Evaluator<'a> {
@@ -180,6 +183,7 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn collect(&self, stream: &Stream<'_>) -> Result<Vec<Series>, EvalError> {
         let parts = self.fold(stream, Vec::new, |out: &mut Vec<Series>, labels, column| {
             self.charge(1, stream.grid)?;
+            self.charge_histograms(column)?;
             let kept = std::mem::take(column);
             out.push(Series::new(labels.clone(), kept));
             Ok(())
@@ -190,6 +194,8 @@ impl<'a> Evaluator<'a> {
         }
         let mut buf = String::new();
         for s in &mut series {
+            self.ctx.budget.check()?;
+            self.ctx.budget.charge(s.labels.as_bytes().len())?;
             self.drop_name(s, &mut buf);
         }
         if stream.one_name {
@@ -221,6 +227,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
             self.merge_notes(scratch.notes);
+            self.ctx.budget.release(scratch.charged);
             Ok(accumulator)
         };
         if n_series < PARALLEL_SERIES_MIN || stream.samples_estimate() < PARALLEL_SAMPLES_MIN {
@@ -249,6 +256,7 @@ impl<'a> Evaluator<'a> {
             cut(&mut columns.histogram_timestamps, &mut columns.histograms, start, end);
             if !columns.is_empty() {
                 budget.charge(columns_bytes(1, columns.len() * 2))?;
+                budget.charge(histogram_bytes(columns.histograms.iter()))?;
                 out.push(RangeSeries { labels: set.labels(series_idx).clone(), columns });
             }
         }
@@ -283,6 +291,11 @@ impl<'a> Evaluator<'a> {
         if columns.is_empty() {
             return Ok(false);
         }
+        let bytes = samples_bytes(columns).saturating_add(columns_bytes(1, stream.grid.len));
+        if scratch.charged < bytes {
+            budget.charge(bytes - scratch.charged)?;
+            scratch.charged = bytes;
+        }
         if !self.start_timestamps {
             columns.starts.clear();
         }
@@ -291,9 +304,9 @@ impl<'a> Evaluator<'a> {
         }
         scratch.column.reset(stream.grid.len);
         match &stream.source {
-            Source::Instant(windows) => instant(columns, windows, &mut scratch.column),
-            Source::Timestamp(windows) => timestamps(columns, windows, &mut scratch.column),
-            Source::StartTimestamp(windows) => start_timestamps(columns, windows, &mut scratch.column),
+            Source::Instant(windows) => instant(columns, windows, budget, &mut scratch.column)?,
+            Source::Timestamp(windows) => timestamps(columns, windows, budget, &mut scratch.column)?,
+            Source::StartTimestamp(windows) => start_timestamps(columns, windows, budget, &mut scratch.column)?,
             Source::Smoothed { windows, at } => {
                 drop_stale(columns);
                 let metric = stream.set.labels(series_idx).metric_name().unwrap_or("");
@@ -394,25 +407,43 @@ pub(crate) fn mark_windows(columns: &Columns, windows: &Windows, present: &mut [
 
 /// The point at each step by the lookback rule: the last sample in `(t - lookback, t]`, unless it ends the series.
 /// Source: Prometheus `promql/engine.go`, `vectorSelectorSingle`. Cost: one pass over samples and steps.
-fn instant(columns: &Columns, windows: &Windows, out: &mut Column) {
-    each_last(columns, windows, |step_idx, _, point| out.set(step_idx, point));
+fn instant(columns: &Columns, windows: &Windows, budget: &Budget, out: &mut Column) -> Result<(), Interrupt> {
+    each_last(columns, windows, budget, |step_idx, _, point| out.set(step_idx, point))
 }
 
 /// The time of that sample, in seconds.
-pub(crate) fn timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
-    each_last(columns, windows, |step_idx, t, _| out.floats[step_idx] = t as f64 / 1000.0);
+pub(crate) fn timestamps(
+    columns: &Columns,
+    windows: &Windows,
+    budget: &Budget,
+    out: &mut Column,
+) -> Result<(), Interrupt> {
+    each_last(columns, windows, budget, |step_idx, t, _| out.floats[step_idx] = t as f64 / 1000.0)
 }
 
 /// Since when that sample counts, in seconds, 0 when that is not known; nothing of a series that never told.
-fn start_timestamps(columns: &Columns, windows: &Windows, out: &mut Column) {
-    if !columns.starts.is_empty() {
-        each_last(columns, windows, |step_idx, t, _| out.floats[step_idx] = columns.start_at(t) as f64 / 1000.0);
+fn start_timestamps(columns: &Columns, windows: &Windows, budget: &Budget, out: &mut Column) -> Result<(), Interrupt> {
+    if columns.starts.is_empty() {
+        return Ok(());
     }
+    let since = |t| columns.start_at(t) as f64 / 1000.0;
+    each_last(columns, windows, budget, |step_idx, t, _| out.floats[step_idx] = since(t))
 }
 
-fn each_last(columns: &Columns, windows: &Windows, mut found: impl FnMut(usize, i64, PointRef<'_>)) {
+/// Steps between two looks at the budget.
+const STEPS_PER_CHECK: usize = 4096;
+
+fn each_last(
+    columns: &Columns,
+    windows: &Windows,
+    budget: &Budget,
+    mut found: impl FnMut(usize, i64, PointRef<'_>),
+) -> Result<(), Interrupt> {
     let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
     for step_idx in 0..windows.grid.len {
+        if step_idx.is_multiple_of(STEPS_PER_CHECK) {
+            budget.check()?;
+        }
         let (start, end) = (windows.start(step_idx), windows.end(step_idx));
         floats.advance_end(&columns.timestamps, end);
         histograms.advance_end(&columns.histogram_timestamps, end);
@@ -430,4 +461,12 @@ fn each_last(columns: &Columns, windows: &Windows, mut found: impl FnMut(usize, 
             _ => {}
         }
     }
+    Ok(())
+}
+
+/// Bytes of a series' samples as they were read; vectors may have grown to twice what they hold.
+fn samples_bytes(columns: &Columns) -> usize {
+    let floats = columns.timestamps.capacity() * 2 * size_of::<f64>();
+    let places = columns.histograms.capacity() * 2 * size_of::<f64>();
+    floats + places + histogram_bytes(columns.histograms.iter())
 }

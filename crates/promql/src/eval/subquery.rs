@@ -25,6 +25,8 @@ impl Evaluator<'_> {
         let args = self.scalar_args(call, grid)?;
         let (mut out, mut notes, mut buf) = (Vec::new(), Notes::default(), String::new());
         let mut columns = Columns::default();
+        let samples_bytes = columns_bytes(2, fine.len);
+        self.ctx.budget.charge(samples_bytes)?;
         for series in &inner {
             self.ctx.budget.check()?;
             samples(&series.column, fine, &mut columns);
@@ -45,6 +47,7 @@ impl Evaluator<'_> {
                 continue;
             }
             self.charge(1, grid)?;
+            self.charge_histograms(&column)?;
             let mut result = Series { labels: labels.clone(), column, nameless: series.nameless };
             if !function.keeps_name {
                 self.drop_name(&mut result, &mut buf);
@@ -52,6 +55,7 @@ impl Evaluator<'_> {
             out.push(result);
         }
         self.merge_notes(notes);
+        self.ctx.budget.release(samples_bytes);
         self.discard(inner, fine);
         let n_before = out.len();
         if self.late_names {
@@ -99,6 +103,10 @@ fn forget_resets(column: &mut Column) {
 /// A column as samples.
 pub(crate) fn samples(column: &Column, grid: Grid, into: &mut Columns) {
     into.clear();
+    // As long as the column at most, which is what was charged: growing could take twice as much.
+    let present = (0..column.len()).filter(|step_idx| column.has(*step_idx)).count();
+    into.timestamps.reserve_exact(present);
+    into.values.reserve_exact(present);
     for step_idx in 0..column.len() {
         match column.get(step_idx) {
             None => {}

@@ -24,8 +24,11 @@ fn ones(
     present: impl Fn(usize) -> bool,
 ) -> Result<Vec<Series>, EvalError> {
     let mut column = Column::absent(grid.len);
-    for step_idx in (0..grid.len).filter(|step_idx| !present(*step_idx)) {
-        column.floats[step_idx] = 1.0;
+    for step_idx in 0..grid.len {
+        evaluator.ctx.budget.check()?;
+        if !present(step_idx) {
+            column.floats[step_idx] = 1.0;
+        }
     }
     if column.is_void() {
         return Ok(Vec::new());
@@ -64,6 +67,7 @@ pub(super) fn absent_over_time(evaluator: &Evaluator<'_>, call: &Call, grid: Gri
             let (inner, fine, windows) = evaluator.subquery(subquery, grid)?;
             let mut columns = model::Columns::default();
             for s in &inner {
+                evaluator.ctx.budget.check()?;
                 crate::eval::samples(&s.column, fine, &mut columns);
                 crate::eval::mark_windows(&columns, &windows, &mut present);
             }

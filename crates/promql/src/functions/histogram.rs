@@ -7,7 +7,7 @@ use super::classic::{self, CumulativeBucket};
 use super::native::{self, About};
 use crate::EvalError;
 use crate::annotation::{Forced, Notes, Remark};
-use crate::eval::{Column, Evaluator, Grid, ScalarColumn, Series};
+use crate::eval::{Column, Evaluator, GROUP_BYTES, Grid, ScalarColumn, Series};
 use crate::expr::{Call, Expr, Offset};
 use model::kahan;
 
@@ -100,7 +100,9 @@ struct Group {
 fn over_histograms(evaluator: &Evaluator<'_>, arg: &Expr, of: &Of, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let series = evaluator.vector(arg, grid)?;
     let mut job = Job { evaluator, series: &series, at: arg.at(), grid, notes: Notes::default() };
-    let groups = job.groups();
+    let group_bytes = series.len().saturating_mul(GROUP_BYTES);
+    evaluator.ctx.budget.charge(group_bytes)?;
+    let groups = job.groups()?;
     let (mut out, mut buf) = (Vec::new(), String::new());
     for (labels, group) in &groups {
         let wanted = match of {
@@ -124,6 +126,8 @@ fn over_histograms(evaluator: &Evaluator<'_>, arg: &Expr, of: &Of, grid: Grid) -
         }
     }
     evaluator.merge_notes(job.notes);
+    drop(groups);
+    evaluator.ctx.budget.release(group_bytes);
     evaluator.discard(series, grid);
     if evaluator.late_names { Ok(out) } else { evaluator.merge_same_labels(out, grid) }
 }
@@ -149,7 +153,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Finds each histogram of the vector; bounds are read once.
-    fn groups(&mut self) -> Vec<(Labels, Group)> {
+    fn groups(&mut self) -> Result<Vec<(Labels, Group)>, EvalError> {
         let mut by_labels: HashMap<Labels, usize, ahash::RandomState> = HashMap::default();
         let mut groups: Vec<(Labels, Group)> = Vec::new();
         let mut group_of = |labels: Labels, groups: &mut Vec<(Labels, Group)>| match by_labels.get(&labels) {
@@ -162,6 +166,7 @@ impl Job<'_> {
         };
         let mut buf = String::new();
         for (series_idx, s) in self.series.iter().enumerate() {
+            self.evaluator.ctx.budget.check()?;
             if s.column.histograms.is_some() {
                 let at = group_of(s.labels.clone(), &mut groups);
                 groups[at].1.native = Some(series_idx);
@@ -185,7 +190,7 @@ impl Job<'_> {
         for (_, group) in &mut groups {
             group.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        groups
+        Ok(groups)
     }
 
     /// The metric name where remarks tell it: only if names are kept so long.
@@ -197,9 +202,7 @@ impl Job<'_> {
         let mut column = Column::absent(self.grid.len);
         let mut buckets: Vec<CumulativeBucket> = Vec::with_capacity(group.buckets.len());
         for step_idx in 0..self.grid.len {
-            if step_idx.is_multiple_of(256) {
-                self.evaluator.ctx.budget.check()?;
-            }
+            self.evaluator.ctx.budget.check()?;
             buckets.clear();
             for (upper, series_idx) in &group.buckets {
                 let count = self.series[*series_idx].column.floats[step_idx];

@@ -1,5 +1,7 @@
 //! `info`: adds labels of info series, such as `target_info`, to the series of the same target.
 
+use std::collections::BTreeSet;
+
 use hashbrown::{HashMap, HashSet};
 use model::{Columns, Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, TimeRange, Timestamp};
 
@@ -28,8 +30,10 @@ pub(super) fn info(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result
     let ignored: Vec<bool> = base.iter().map(is_info).collect();
     let windows = windows(evaluator, &call.args[0], grid);
     let infos = find(evaluator, &base, &ignored, &names, &wanted, &windows)?;
-    let mut join = Join { evaluator, infos: &infos, wanted: &wanted, grid, out: Vec::new() };
+    let names: BTreeSet<&str> = infos.keys().map(|[name, ..]| name.as_str()).collect();
+    let mut join = Join { evaluator, infos: &infos, names, wanted: &wanted, grid, out: Vec::new() };
     for (s, ignored) in base.iter().zip(ignored) {
+        evaluator.ctx.budget.check()?;
         join.add(s, ignored)?;
     }
     let out = join.out;
@@ -127,7 +131,7 @@ fn find(
             return Err(EvalError::Invalid("info sample should be float".to_owned()));
         }
         let mut taken = Column::absent(windows.grid.len);
-        crate::eval::timestamps(&columns, windows, &mut taken);
+        crate::eval::timestamps(&columns, windows, budget, &mut taken)?;
         if !taken.is_void() {
             evaluator.charge(1, windows.grid)?;
             let key = signature(labels.metric_name().unwrap_or(""), labels);
@@ -153,12 +157,14 @@ fn escaped(text: &str) -> String {
 struct Join<'a> {
     evaluator: &'a Evaluator<'a>,
     infos: &'a Infos,
+    /// The names of info metrics, in order.
+    names: BTreeSet<&'a str>,
     wanted: &'a [Matcher],
     grid: Grid,
     out: Vec<Series>,
 }
 
-impl Join<'_> {
+impl<'a> Join<'a> {
     /// Adds one series under the labels that its target's info series give it at each step.
     fn add(&mut self, base: &Series, ignored: bool) -> Result<(), EvalError> {
         let groups = if ignored { Vec::new() } else { self.groups_of(&base.labels) };
@@ -185,11 +191,9 @@ impl Join<'_> {
         Ok(())
     }
 
-    fn groups_of(&self, labels: &Labels) -> Vec<&[Info]> {
-        let names: HashSet<&str> = self.infos.keys().map(|[name, ..]| name.as_str()).collect();
-        let mut names: Vec<&str> = names.into_iter().collect();
-        names.sort_unstable();
-        names.into_iter().filter_map(|name| self.infos.get(&signature(name, labels)).map(Vec::as_slice)).collect()
+    fn groups_of(&self, labels: &Labels) -> Vec<&'a [Info]> {
+        let group = |name: &&str| self.infos.get(&signature(name, labels)).map(Vec::as_slice);
+        self.names.iter().filter_map(group).collect()
     }
 
     /// An empty column under the joined labels; `None` when labels are asked for that no info series gives.

@@ -32,8 +32,13 @@ pub(super) fn replace(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Res
         if !captures.is_match() {
             continue;
         }
+        // Each reference stands for no more than the value.
+        let references = template.matches('$').count();
+        check_value(target, references.saturating_mul(value.len()), COMPUTED_BYTES_MAX)?;
         let mut text = String::new();
         captures.interpolate_string_into(value, &template, &mut text);
+        check_value(target, text.len(), VALUE_BYTES_MAX)?;
+        evaluator.ctx.budget.charge(text.len() + s.labels.as_bytes().len())?;
         let mut labels = LabelsBuilder::new(&s.labels);
         s.labels = labels.set(target, &text).build();
         s.nameless &= target != METRIC_NAME;
@@ -70,12 +75,27 @@ pub(super) fn join(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result
     for s in &mut series {
         evaluator.ctx.budget.check()?;
         let values: Vec<&str> = sources.iter().map(|source| s.labels.get(source).unwrap_or("")).collect();
+        let bytes = values.iter().map(|value| value.len() + separator.len()).sum();
+        check_value(target, bytes, VALUE_BYTES_MAX)?;
+        evaluator.ctx.budget.charge(bytes + s.labels.as_bytes().len())?;
         let text = values.join(separator);
         let mut labels = LabelsBuilder::new(&s.labels);
         s.labels = labels.set(target, &text).build();
         s.nameless &= target != METRIC_NAME;
     }
     evaluator.merge_same_labels(series, grid)
+}
+
+/// Longest value that a label may be given: what a written one may have at most.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Most bytes put together for one: references that find nothing stand for less.
+const COMPUTED_BYTES_MAX: usize = 1 << 20;
+
+fn check_value(label: &str, bytes: usize, most: usize) -> Result<(), EvalError> {
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(EvalError::Invalid(format!("computed value of label {label:?} takes {bytes} bytes, limit {most}")))
 }
 
 /// Whether a text may name a label: any but the empty one, and one whose bytes were no UTF-8.

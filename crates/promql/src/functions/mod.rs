@@ -6,6 +6,8 @@ mod extended;
 mod extended_rate;
 mod histogram;
 mod info;
+#[cfg(test)]
+mod interrupts;
 pub(crate) mod labels;
 mod math;
 mod native;

@@ -39,10 +39,10 @@ fn by_value(evaluator: &Evaluator<'_>, call: &Call, grid: Grid, order: fn(f64, f
     }
     series.retain(|s| s.column.floats.iter().any(|v| !is_stale(*v)));
     if grid.len == 1 {
-        series.sort_by(|a, b| {
+        series = evaluator.sorted(series, |a, b| {
             let (a, b) = (a.column.floats[0], b.column.floats[0]);
             a.is_nan().cmp(&b.is_nan()).then_with(|| order(a, b))
-        });
+        })?;
     }
     Ok(series)
 }
@@ -64,13 +64,12 @@ fn by_label(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Vectors {
     for arg in &call.args[1..] {
         names.push(evaluator.text(arg)?);
     }
-    let mut series = evaluator.vector(&call.args[0], grid)?;
-    series.sort_by(|a, b| {
+    let series = evaluator.vector(&call.args[0], grid)?;
+    evaluator.sorted(series, |a, b| {
         let value = |s: &'_ Series, name: &str| s.labels.get(name).unwrap_or("").to_owned();
         let by_names = names.iter().map(|name| natural(&value(b, name), &value(a, name)));
         by_names.fold(Ordering::Equal, Ordering::then).then_with(|| b.labels.cmp(&a.labels))
-    });
-    Ok(series)
+    })
 }
 
 /// Compares texts with the numbers in them as numbers: `a2` before `a10`.

@@ -69,13 +69,14 @@ impl<'a> RangeInput<'a> {
             floats.advance(&columns.timestamps, start, end);
             histograms.advance(&columns.histogram_timestamps, start, end);
             let n = floats.end - floats.first + histograms.end - histograms.first;
-            if n == 0 {
-                continue;
-            }
-            seen += n;
+            // Empty windows take time too.
+            seen += n + 1;
             if seen >= SAMPLES_PER_CHECK {
                 self.budget.check()?;
                 seen = 0;
+            }
+            if n == 0 {
+                continue;
             }
             f(Window {
                 step_idx,

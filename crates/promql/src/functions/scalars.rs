@@ -47,8 +47,10 @@ pub(super) fn min_of(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Scal
 /// The only float of each step, NaN where there is none or more than one.
 pub(super) fn scalar(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Scalars {
     let series = evaluator.vector(&call.args[0], grid)?;
+    evaluator.charge(1, grid)?;
     let mut values = vec![f64::NAN; grid.len];
     for (step_idx, value) in values.iter_mut().enumerate() {
+        evaluator.ctx.budget.check()?;
         let mut floats = series.iter().map(|s| s.column.floats[step_idx]).filter(|v| !is_stale(*v));
         if let (Some(only), None) = (floats.next(), floats.next()) {
             *value = only;

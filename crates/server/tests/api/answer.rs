@@ -11,6 +11,8 @@ use crate::reader;
 /// A whole answer, decompressed.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// What was asked, without its parameters.
+    pub(crate) path: String,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -20,6 +22,7 @@ impl Answer {
     /// Sends the request and reads everything.
     pub(crate) async fn of(request: RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
+        let path = response.url().path().to_owned();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let is_prometheus =
             !response.url().path().contains("/v2/endpoint") && !response.url().path().contains("/v2/monitoring");
@@ -33,9 +36,9 @@ impl Answer {
             }
             None => String::from_utf8(bytes.to_vec()).unwrap(),
         };
-        let answer = Answer { status, headers, body };
+        let answer = Answer { path, status, headers, body };
         // A HEAD has the type and no body.
-        if is_prometheus && answer.header("content-type").starts_with("application/json") && !answer.body.is_empty() {
+        if is_prometheus && !answer.body.is_empty() {
             reader::check(&answer);
         }
         answer
@@ -56,6 +59,12 @@ impl Answer {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The lines of an answer, each JSON by itself.
+    #[track_caller]
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
+        self.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Checks a refusal in Prometheus' envelope.

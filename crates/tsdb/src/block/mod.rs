@@ -44,6 +44,8 @@ pub(crate) const CREATION_SUFFIX: &str = ".tmp-for-creation";
 pub(crate) const POSTINGS_LOST: &str = "series are not found by their labels";
 /// Series between two looks at the budget.
 const SERIES_PER_CHECK: usize = 256;
+/// Bytes of a series that was read beside its labels: its chunks and their places.
+const SERIES_BYTES: usize = 256;
 /// Up to so many series their labels are read; of more, the postings are searched.
 const SERIES_READ_MAX: u64 = 4096;
 
@@ -331,7 +333,7 @@ impl Block {
         Ok(values)
     }
 
-    /// The series at `refs`, from the cache or from the index.
+    /// The series at `refs`, from the cache or from the index; those that were not cached are charged.
     fn series(&self, refs: &RoaringBitmap, budget: &Budget) -> Result<Vec<Arc<BlockSeries>>, BlockError> {
         let refs: Vec<u32> = refs.iter().collect();
         let mut reader = self.index.series();
@@ -344,6 +346,7 @@ impl Block {
                 Some(series) => series,
                 None => match reader.read(reference) {
                     Ok(series) => {
+                        budget.charge(SERIES_BYTES + series.labels.as_bytes().len())?;
                         let series = Arc::new(series);
                         read.push((reference, series.clone()));
                         series

@@ -84,7 +84,7 @@ fn remove_replaced(dir: &Dir, blocks: &mut Vec<Arc<Block>>) -> Result<(), TsdbEr
 }
 
 /// Whether `new` says that it was made of `old`, or of all that `old` was made of.
-fn replaces(new: &BlockMeta, old: &BlockMeta) -> bool {
+pub(crate) fn replaces(new: &BlockMeta, old: &BlockMeta) -> bool {
     let (made, of) = (&new.compaction, &old.compaction);
     let has_all = !of.sources.is_empty() && of.sources.iter().all(|source| made.sources.contains(source));
     // A block written anew, perhaps more than once since the old one, keeps its level and is a source itself.

@@ -6,10 +6,10 @@ use disk::Dir;
 use ulid::Ulid;
 
 use super::Db;
-use crate::block::{Block, LogCovers, WalCover};
+use crate::block::{Block, BlockMeta, LogCovers, WalCover};
 use crate::error::TsdbError;
 use crate::integrity::{Finding, Findings};
-use crate::wal::WAL_DIR;
+use crate::wal::{self, WAL_DIR};
 
 /// The file in the directory of the log.
 const COVERS_FILE: &str = "covers";
@@ -61,6 +61,14 @@ fn decode(bytes: &[u8]) -> Option<LogCovers> {
     };
     let covers = covers.iter().map(cover).collect::<Option<Vec<WalCover>>>()?;
     rest.is_empty().then_some(LogCovers { store: Some(Ulid::from_bytes(*store)), covers })
+}
+
+/// Notes what the blocks of another directory say of the log in `root`, which came from there.
+pub(crate) fn note_covers(root: &Dir, blocks: &[BlockMeta]) -> Result<(), TsdbError> {
+    let Some(store) = wal::store_of(root)? else { return Ok(()) };
+    let gone = read(root, &Findings::default())?;
+    let joined = LogCovers::joined(blocks.iter().map(BlockMeta::log_covers).chain([&gone]), Some(store));
+    Ok(root.sub(WAL_DIR)?.replace(COVERS_FILE, &encode(&joined))?)
 }
 
 impl Db {

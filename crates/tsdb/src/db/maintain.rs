@@ -50,7 +50,8 @@ impl Db {
         Ok(())
     }
 
-    /// If the log is read-only since a sync failed, tries to let it go on. Cheap when it is not; merges do not delay it.
+    /// If the log is read-only since a sync failed, tries to let it go on; if nothing was written since the last call, has
+    /// it say that all of it is durable. Cheap when there is nothing to do; merges do not delay it.
     pub fn heal(&self) -> Result<(), TsdbError> {
         Ok(self.head.heal_log()?)
     }

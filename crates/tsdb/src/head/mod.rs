@@ -36,11 +36,11 @@ use crate::wal::{ExemplarRecord, Log, Records, SeriesRef};
 use commit::Commit;
 use exemplars::Exemplars;
 use families::Families;
-use index::HeadIndex;
 
 pub use append::{AppendReport, Appender, Copies, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
 pub use follow::Follower;
+pub(crate) use index::HeadIndex;
 pub(crate) use restore::WalCovers;
 pub(crate) use series::Series;
 pub(crate) use snapshot::{HeadChunk, Snapshot};
@@ -221,9 +221,15 @@ impl Head {
         self.log.cut(self)
     }
 
-    /// If the log is read-only, tries to let it go on in a new segment.
+    /// If the log is read-only, tries to let it go on in a new segment. If nothing was written of late, has it say so.
     pub(crate) fn heal_log(&self) -> Result<(), Arc<DiskError>> {
-        self.log.heal(self)
+        self.log.heal(self)?;
+        self.log.seal(self, false)
+    }
+
+    /// Has the log say that nothing more comes.
+    pub(crate) fn close_log(&self) -> Result<(), Arc<DiskError>> {
+        self.log.seal(self, true)
     }
 
     /// Makes all that the head has durable in the log, the requests that were not acknowledged included.

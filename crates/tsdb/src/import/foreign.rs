@@ -9,14 +9,13 @@ use ulid::Ulid;
 use super::runs::join;
 use super::{Import, all_series, read};
 use crate::block::{
-    Block, BlockError, BlockMeta, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, WalCover, covers, deletes, new_ulid,
-    touches, write_block,
+    Block, BlockError, BlockMeta, BlockSeries, BlockSpec, ChunkMeta, SeriesChunks, covers, deletes, new_ulid, touches,
+    write_block,
 };
 use crate::chunk::{self, EncodedChunk};
-use crate::db::{Db, in_order_end};
+use crate::db::{Db, adopted, note_covers, replaces};
 use crate::error::TsdbError;
 use crate::options::Options;
-use crate::wal::{self, ReplayProgress};
 
 /// Directories of a log: what came in order, and what Prometheus writes of the rest.
 const LOGS: [&str; 2] = ["wal", "wbl"];
@@ -51,7 +50,16 @@ impl Foreign {
             // Other spellings of a ULID are not names of blocks.
             Ulid::from_string(&entry.name).ok().filter(|ulid| ulid.to_string() == entry.name)
         });
-        let mut parts: Vec<ForeignPart> = blocks.map(ForeignPart::Block).collect();
+        let names: Vec<Ulid> = blocks.collect();
+        // One that cannot be read replaces none; that it cannot be read is told when it is copied.
+        let meta = |ulid: &Ulid| BlockMeta::read(&dir.sub(&ulid.to_string()).ok()?, &ulid.to_string()).ok();
+        let metas: Vec<BlockMeta> = names.iter().filter_map(meta).collect();
+        let is_replaced = |ulid: &Ulid| {
+            let old = metas.iter().find(|meta| meta.ulid == *ulid);
+            old.is_some_and(|old| metas.iter().any(|new| replaces(new, old)))
+        };
+        let mut parts: Vec<ForeignPart> =
+            names.iter().filter(|ulid| !is_replaced(ulid)).copied().map(ForeignPart::Block).collect();
         if entries.iter().any(|entry| entry.is_dir && entry.name == LOGS[0]) {
             parts.push(ForeignPart::Log);
         }
@@ -104,11 +112,12 @@ impl Import {
                 copy_files(&from.dir.sub(name)?, &dir.sub(name)?)?;
             }
         }
-        let before = in_order_end(from.block_metas()?.iter());
-        let in_blocks = wal::segments(&dir)?.into_iter().max().zip(before);
-        let in_blocks = in_blocks.map(|(segment, before)| WalCover { segment, before });
+        // What the blocks say of the log is noted beside it: they are not here.
+        let metas = from.block_metas()?;
+        adopted(&dir, metas.iter())?;
+        note_covers(&dir, &metas)?;
         let options = Options { out_of_order_window_ms: i64::MAX, ..Options::default() };
-        let db = Db::open_covered(dir.clone(), options, &ReplayProgress::default(), in_blocks)?;
+        let db = Db::open(dir.clone(), options)?;
         db.flush()?;
         let names: Vec<Ulid> = db.block_list().into_iter().map(|(meta, _)| meta.ulid).collect();
         drop(db);

@@ -1,5 +1,7 @@
 //! Imports against a plain list of what was handed in.
 
+mod prometheus;
+
 use std::collections::BTreeMap;
 
 use disk::Dir;
@@ -192,6 +194,8 @@ fn source(dir: &Dir) -> BTreeMap<String, Vec<(Timestamp, String)>> {
     db.flush().unwrap();
     append("a", 1000, 1500);
     append("c", 1000, 1500);
+    // Late: older than the end of the block, and in none.
+    append("c", 500, 600);
     let matcher = Matcher::new("__name__", MatchOp::Equal, "b").unwrap();
     let range = TimeRange { mint: START + HOUR, maxt: START + 3 * HOUR };
     db.delete(&Scope::All, &[vec![matcher]], range).unwrap();

@@ -73,6 +73,16 @@ fn every_broken_rule_is_found() {
         let crc = crc32c::crc32c(&bytes[toc..toc + 48]).to_be_bytes();
         bytes[toc + 48..].copy_from_slice(&crc);
     };
+    let swap_labels = |bytes: &mut Vec<u8>| {
+        let toc = bytes.len() - 52;
+        let series = u64::from_be_bytes(*bytes[toc + 8..].first_chunk().unwrap());
+        // Behind the length, one byte long: two labels, each of a name and a value of one byte.
+        let start = usize::try_from(series).unwrap().next_multiple_of(16) + 1;
+        let end = start + usize::from(bytes[start - 1]);
+        bytes[start + 1..start + 5].rotate_left(2);
+        let crc = crc32c::crc32c(&bytes[start..end]).to_be_bytes();
+        bytes[end..end + 4].copy_from_slice(&crc);
+    };
     type Break<'a> = Box<dyn Fn(&Dir, &Dir) + 'a>;
     let cases: Vec<(Break<'_>, Check)> = vec![
         (Box::new(|_, block| edit(block, "chunks/000001", |bytes| bytes[40] ^= 1)), Check::Readable),
@@ -92,6 +102,10 @@ fn every_broken_rule_is_found() {
         (Box::new(|_, block| edit_meta(block, "\"minTime\": 0", "\"minTime\": 1")), Check::ChunkBounds),
         (Box::new(|_, block| edit_meta(block, "\"numChunks\": 6", "\"numChunks\": 7")), Check::Counts),
         (Box::new(|_, block| reindex(block, &[("b", &[first]), ("a", &[first])])), Check::SeriesOrder),
+        (Box::new(|_, block| reindex(block, &[("a", &[first]), ("a", &[first])])), Check::SeriesOrder),
+        (Box::new(|_, block| edit(block, "index", swap_labels)), Check::Readable),
+        // A sidecar uploads nothing at all while there is such a directory.
+        (Box::new(|_, block| block.remove("meta.json").unwrap()), Check::Readable),
         (Box::new(|_, block| reindex(block, &[("a", &[])])), Check::SeriesChunks),
         (Box::new(|_, block| reindex(block, &[("a", &[first, first])])), Check::Readable),
         (Box::new(|_, block| reindex(block, &[("a", &[ChunkMeta { maxt: 1189, ..first }])])), Check::ChunkSamples),

@@ -30,6 +30,8 @@ const SNAPPY: u8 = 1 << 3;
 /// The record is compressed by zstd.
 const ZSTD: u8 = 1 << 4;
 
+/// The middle or the end of a record follows nothing that it could belong to.
+const WITHOUT_START: &str = "record without a start";
 /// A record stops where another one starts, which is intact.
 const CUT_OFF: &str = "record without an end";
 
@@ -91,13 +93,46 @@ pub(super) enum Found<'a> {
         /// Why it cannot be read.
         what: &'static str,
     },
-    /// Bytes that are no record: from this offset to the next page, or to the end of the segment.
+    /// Bytes that are no record: from this offset to the next intact record, or to the end of the segment.
     Damage {
         /// Where the damage begins: the end of the last intact record before it.
         offset: u64,
+        /// No byte from here on is part of what was found damaged, if that is as long as it says.
+        behind: usize,
         /// What is wrong with it.
         what: &'static str,
     },
+}
+
+/// The bytes of the intact fragment at `pos`. One without bytes would prove nothing: its checksum is zero.
+fn fragment(bytes: &[u8], pos: usize) -> Option<&[u8]> {
+    let in_page = PAGE_BYTES - pos % PAGE_BYTES;
+    let rest = bytes.get(pos..)?;
+    let (header, rest) = rest[..rest.len().min(in_page)].split_first_chunk::<HEADER_BYTES>()?;
+    if !(FULL..=LAST).contains(&(header[0] & !(SNAPPY | ZSTD))) {
+        return None;
+    }
+    let fragment = rest.get(..usize::from(u16::from_be_bytes([header[1], header[2]])))?;
+    let crc = u32::from_be_bytes([header[3], header[4], header[5], header[6]]);
+    (!fragment.is_empty() && crc32c::crc32c(fragment) == crc).then_some(fragment)
+}
+
+/// The intact fragments from `from` on: in its page wherever they begin, since the length of a damaged
+/// one may be wrong, in later pages one behind the other. They prove that something was written here; nobody must take
+/// them for what they say, since samples can be made to look like fragments.
+pub(super) fn fragments_from(bytes: &[u8], from: usize) -> impl Iterator<Item = &[u8]> {
+    let (mut pos, next_page) = (from, |pos: usize| (pos / PAGE_BYTES + 1) * PAGE_BYTES);
+    std::iter::from_fn(move || {
+        while pos < bytes.len() {
+            let at = pos;
+            if let Some(fragment) = fragment(bytes, at) {
+                pos += HEADER_BYTES + fragment.len();
+                return Some(fragment);
+            }
+            pos = if at < next_page(from) { at + 1 } else { next_page(at) };
+        }
+        None
+    })
 }
 
 /// Reads the records of one segment held in memory or mapped.
@@ -108,21 +143,23 @@ pub(super) struct SegmentReader<'a> {
     begun: usize,
     /// End of the last intact record.
     intact: usize,
+    /// Damage was told since then: what follows may be the end of a record of which the start is lost.
+    told: bool,
     record: Vec<u8>,
 }
 
 impl<'a> SegmentReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> SegmentReader<'a> {
-        SegmentReader { bytes, pos: 0, begun: 0, intact: 0, record: Vec::new() }
+        SegmentReader { bytes, pos: 0, begun: 0, intact: 0, told: false, record: Vec::new() }
     }
 
     /// The next record or damage; `None` at the end. After damage, reading goes on with the first record that starts
-    /// behind it, at the next page at the latest.
+    /// behind it, at the next page at the latest: behind the damaged fragment if an intact one is there.
     pub(super) fn next(&mut self) -> Option<Found<'_>> {
         match self.assemble() {
             Ok(None) => None,
             Ok(Some(flags)) => {
-                self.intact = self.pos;
+                (self.intact, self.told) = (self.pos, false);
                 let offset = self.begun as u64;
                 match decompress(flags, &mut self.record) {
                     Ok(()) => Some(Found::Record { offset, bytes: &self.record }),
@@ -130,11 +167,15 @@ impl<'a> SegmentReader<'a> {
                 }
             }
             Err(what) => {
-                let offset = self.intact as u64;
-                if what != CUT_OFF {
-                    self.pos = (self.pos / PAGE_BYTES + 1) * PAGE_BYTES;
-                }
-                Some(Found::Damage { offset, what })
+                self.told = true;
+                let next = self.end_of_fragment();
+                let behind = if what == CUT_OFF { self.pos } else { self.pos + 1 };
+                self.pos = match next {
+                    _ if what == CUT_OFF => self.pos,
+                    Some(next) if what == WITHOUT_START || fragment(self.bytes, next).is_some() => next,
+                    _ => (self.pos / PAGE_BYTES + 1) * PAGE_BYTES,
+                };
+                Some(Found::Damage { offset: self.intact as u64, behind, what })
             }
         }
     }
@@ -142,6 +183,12 @@ impl<'a> SegmentReader<'a> {
     /// The end of the last intact record.
     pub(super) fn position(&self) -> u64 {
         self.intact as u64
+    }
+
+    /// Where the fragment that begins here ends, as it says itself.
+    fn end_of_fragment(&self) -> Option<usize> {
+        let header = self.bytes.get(self.pos..)?.first_chunk::<HEADER_BYTES>()?;
+        Some(self.pos + HEADER_BYTES + usize::from(u16::from_be_bytes([header[1], header[2]])))
     }
 
     /// Collects the fragments of one record. Returns its flags, or `None` at the end of the segment.
@@ -177,8 +224,8 @@ impl<'a> SegmentReader<'a> {
                 (FULL | FIRST, false) => self.begun = self.pos,
                 (MIDDLE | LAST, true) => {}
                 (FULL | FIRST, true) => return Err(CUT_OFF),
+                (MIDDLE | LAST, false) if !self.told => return Err(WITHOUT_START),
                 (MIDDLE | LAST, false) => {
-                    // The end of a record whose start was damaged, which was told then.
                     self.pos += HEADER_BYTES + len;
                     continue;
                 }

@@ -15,6 +15,11 @@ pub(super) fn read(dir: &Dir) -> Result<Option<Ulid>, DiskError> {
     }
 }
 
+/// Whether the store whose log is in `dir` has a name, readable or not.
+pub(super) fn is_there(dir: &Dir) -> Result<bool, DiskError> {
+    Ok(dir.list()?.iter().any(|entry| entry.name == STORE_FILE))
+}
+
 /// Names the store whose log is in `dir`, durably.
 pub(super) fn make(dir: &Dir) -> Result<Ulid, DiskError> {
     let mut random = [0; 16];

@@ -10,8 +10,9 @@
 //! - A cut syncs nothing. The next segment is created, its name made durable, before it is needed (`Tail::spare`); the
 //!   cut swaps files, and the next sync covers the old file first, then the new one. There is at most one old file.
 //!   Power may fail with both unsynced; then the old one can end in a torn record though it is not the last segment.
-//!   Replay can tell that from damage: once a segment is known to be durable to some length, the next commit is
-//!   preceded by a record that says so (`Record::End`), and whatever is missing before that length is damage.
+//! - Replay can tell damage from what a crash left: once a segment is known to be durable to some length, the next commit
+//!   is preceded by a record that says so (`Record::End`), and whatever is missing before that length is damage. When no
+//!   commit comes, the log says it by itself ([`Log::seal`]).
 //! - Segments are read alone, so what is written again is preceded by descriptions of all series it mentions.
 
 use std::collections::VecDeque;
@@ -70,6 +71,10 @@ struct Tail {
     /// How far the segment before is durable; to be said in the current one if it is `untold`.
     end: Option<SegmentEnd>,
     untold: bool,
+    /// How far the current segment is said to be durable in itself.
+    told: u64,
+    /// The position at the last attempt to seal the log.
+    position_seen: u64,
     appended_bytes: u64,
     frames: Vec<u8>,
 }
@@ -169,6 +174,8 @@ impl Log {
             unwritten: VecDeque::new(),
             end,
             untold: end.is_some(),
+            told: 0,
+            position_seen: 0,
             appended_bytes: 0,
             frames: Vec::new(),
         };
@@ -215,10 +222,17 @@ impl Log {
     /// cannot be continued.
     fn write(&self, tail: &mut Tail, commit: &Arc<Commit>) -> Result<u64, Arc<DiskError>> {
         tail.frames.clear();
-        if tail.untold {
-            tail.frame_end();
-        }
+        tail.frame_ends();
         tail.frame(&commit.records);
+        self.append_frames(tail)?;
+        tail.maxt = tail.maxt.max(commit.maxt);
+        tail.position += 1;
+        let position = tail.position;
+        tail.kept.push_back((position, commit.clone()));
+        Ok(position)
+    }
+
+    fn append_frames(&self, tail: &mut Tail) -> Result<(), Arc<DiskError>> {
         if let Err(e) = tail.file.append(&tail.frames) {
             let e = Arc::new(e);
             if tail.file.rewind().is_err() {
@@ -226,13 +240,32 @@ impl Log {
             }
             return Err(e);
         }
-        tail.untold = false;
+        (tail.untold, tail.told) = (false, tail.durable);
         tail.appended_bytes += tail.frames.len() as u64;
-        tail.maxt = tail.maxt.max(commit.maxt);
-        tail.position += 1;
-        let position = tail.position;
-        tail.kept.push_back((position, commit.clone()));
-        Ok(position)
+        Ok(())
+    }
+
+    /// Says in the log that all of it is durable, if it is, and makes that durable: otherwise what became of the last
+    /// commit could not be told from what a crash leaves of one. To be called now and then, and at the end, when it is not
+    /// waited until there was no commit since the last call.
+    pub(crate) fn seal(&self, head: &dyn Describe, at_end: bool) -> Result<(), Arc<DiskError>> {
+        let turn = self.turn();
+        self.check()?;
+        {
+            let mut tail = self.tail.lock();
+            let is_quiet = tail.position_seen == tail.position;
+            tail.position_seen = tail.position;
+            let is_told = tail.told == tail.durable || tail.durable != tail.file.len() || tail.old.is_some();
+            if is_told || !(is_quiet || at_end) {
+                return Ok(());
+            }
+            tail.frames.clear();
+            tail.frame_ends();
+            self.append_frames(&mut tail)?;
+            // Nothing but this record is behind it.
+            tail.told = tail.file.len();
+        }
+        self.sync_or_move_on(&turn, head)
     }
 
     /// Returns once everything appended up to `position` is durable. The first to come syncs for all that wait.
@@ -511,7 +544,7 @@ impl Tail {
         self.old = Some(OldSegment { file, number: self.number, durable: self.durable });
         (self.number, self.maxt, self.durable) = (self.number + 1, Timestamp::MIN, 0);
         // What the segment before the old one is said to be, it is said to be there.
-        (self.end, self.untold) = (None, false);
+        (self.end, self.untold, self.told) = (None, false, 0);
         true
     }
 
@@ -561,12 +594,15 @@ impl Tail {
         }
         self.maxt = self.kept.iter().map(|(_, commit)| commit.maxt).fold(Timestamp::MIN, Timestamp::max);
         (self.file, self.number, self.durable) = (file, number, 0);
-        (self.end, self.untold) = (end, false);
+        (self.end, self.untold, self.told) = (end, false, 0);
     }
 
-    fn frame_end(&mut self) {
-        let offset = self.file.len() + self.frames.len() as u64;
-        if let Some(SegmentEnd { segment, len }) = self.end {
+    /// What became known to be durable since that was last said: of the segment before, and of this one.
+    fn frame_ends(&mut self) {
+        let before = self.end.filter(|_| self.untold);
+        let this = SegmentEnd { segment: self.number, len: self.durable };
+        for SegmentEnd { segment, len } in before.into_iter().chain((self.told < self.durable).then_some(this)) {
+            let offset = self.file.len() + self.frames.len() as u64;
             frame::push_record(&mut self.frames, offset, &record::end(segment, len));
         }
     }

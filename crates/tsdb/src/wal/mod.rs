@@ -38,6 +38,11 @@ pub(crate) fn store_of(root: &disk::Dir) -> Result<Option<ulid::Ulid>, disk::Dis
     identity::read(&root.sub(WAL_DIR)?)
 }
 
+/// Whether we have written to the log in the data directory `root`: then it has a name, be it a damaged one.
+pub(crate) fn is_ours(root: &disk::Dir) -> Result<bool, disk::DiskError> {
+    identity::is_there(&root.sub(WAL_DIR)?)
+}
+
 /// The numbers of the segments of the log in the data directory `root`.
 pub(crate) fn segments(root: &disk::Dir) -> Result<Vec<u64>, disk::DiskError> {
     let entries = root.sub(WAL_DIR)?.list()?;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use disk::{Dir, DiskError, Entry};
 use model::Timestamp;
 
-use super::frame::{Found, SegmentReader};
-use super::record::{Record, decode};
+use super::frame::{self, Found, SegmentReader};
+use super::record::{Record, decode, decode_end};
 use super::{Log, WAL_DIR, identity, names};
 use crate::integrity::Finding;
 
@@ -14,7 +14,7 @@ use crate::integrity::Finding;
 const LATE_DIR: &str = "wbl";
 /// Where copies of damaged bytes are put, in the data directory.
 const QUARANTINE_DIR: &str = "quarantine";
-/// Of one damaged place so many bytes are copied.
+/// Of one damaged place that stays where it is so many bytes are copied.
 const QUARANTINED_BYTES_MAX: usize = 1 << 20;
 /// So many damaged places are copied; more of them are only told.
 const QUARANTINED_MAX: usize = 64;
@@ -62,7 +62,8 @@ pub(crate) struct Replayed {
 /// segments become obsolete. `root` is the data directory.
 ///
 /// A commit of several records is handed over whole, or not at all when a crash cut it off. What a crash cut off is
-/// removed: it was never acknowledged. Other damage is skipped, copied to the quarantine and told.
+/// removed: it was never acknowledged. Other damage is skipped, copied to the quarantine and told. FORMAT.md says how the
+/// two are told apart.
 pub(crate) fn replay(
     root: &Dir,
     first: u64,
@@ -71,8 +72,8 @@ pub(crate) fn replay(
 ) -> Result<(Log, Replayed), DiskError> {
     let dir = root.sub(WAL_DIR)?;
     root.sync()?;
-    let mut reading =
-        Reading { root, apply, progress, torn: Vec::new(), quarantined: 0, replayed: Replayed::default() };
+    let mut reading = Reading::new(root, apply, progress);
+    let is_ours = identity::is_there(&dir)?;
     let store = identity::read(&dir)?;
     let entries = dir.list()?;
     let mut closed = Vec::new();
@@ -86,20 +87,25 @@ pub(crate) fn replay(
         let mut maxt = Timestamp::MIN;
         for entry in sub.list()?.iter().filter(|e| names::segment_number(&e.name).is_some()) {
             let path = format!("{WAL_DIR}/{}/{}", names::checkpoint(number), entry.name);
-            maxt = maxt.max(reading.segment(&sub, &entry.name, path, None)?);
+            maxt = maxt.max(reading.segment(&sub, &entry.name, path, None, Tail::Durable)?);
         }
         if maxt != Timestamp::MIN {
             // Ours have no samples; those of others stand for the last segment that they replace.
             closed.push((number, maxt));
         }
     }
-    for (number, entry) in &segments {
-        let maxt = reading.segment(&dir, &entry.name, format!("{WAL_DIR}/{}", entry.name), Some(*number))?;
+    // Others are done with a segment before they begin the next.
+    let unsynced_max = if is_ours { 2 } else { 1 };
+    for (at, (number, entry)) in segments.iter().enumerate() {
+        let tail = match segments.len() - at {
+            left if unsynced_max < left => Tail::Durable,
+            _ if is_ours => Tail::Marked { next: segments.get(at + 1).map(|(_, next)| next.name.as_str()) },
+            _ => Tail::Unmarked,
+        };
+        let maxt = reading.segment(&dir, &entry.name, format!("{WAL_DIR}/{}", entry.name), Some(*number), tail)?;
         closed.push((*number, maxt));
         progress.segments_done.fetch_add(1, Relaxed);
     }
-    // Others are done with a segment before they begin the next.
-    let unsynced_max = if store.is_some() { 2 } else { 1 };
     let last_len = reading.finish(&dir, &segments, unsynced_max)?;
     let last = closed.last().map(|(n, _)| *n).max(checkpoint);
     let next = last.map_or(0, |n| n + 1).max(first);
@@ -121,15 +127,12 @@ pub(crate) fn read_late(root: &Dir, apply: &mut dyn FnMut(Record)) -> Result<Opt
     };
     let progress = ReplayProgress::default();
     let (apply, progress): (&mut dyn FnMut(_, _) -> _, _) = (&mut apply, &progress);
-    let mut reading =
-        Reading { root, apply, progress, torn: Vec::new(), quarantined: 0, replayed: Replayed::default() };
-    for entry in dir.list()? {
-        if let Some(number) = names::segment_number(&entry.name) {
-            // Whatever is missing at the end of one was damaged, unless nothing follows.
-            let torn = std::mem::take(&mut reading.torn);
-            torn.iter().try_for_each(|torn| reading.damaged(&torn.path, torn.offset, torn.what, &torn.bytes))?;
-            reading.segment(&dir, &entry.name, format!("{LATE_DIR}/{}", entry.name), Some(number))?;
-        }
+    let mut reading = Reading::new(root, apply, progress);
+    let entries = dir.list()?;
+    let mut segments = entries.iter().filter_map(|entry| Some((names::segment_number(&entry.name)?, entry))).peekable();
+    while let Some((number, entry)) = segments.next() {
+        let tail = if segments.peek().is_some() { Tail::Durable } else { Tail::Unmarked };
+        reading.segment(&dir, &entry.name, format!("{LATE_DIR}/{}", entry.name), Some(number), tail)?;
     }
     Ok(Some(reading.replayed))
 }
@@ -164,21 +167,21 @@ struct Reading<'a> {
     root: &'a Dir,
     apply: &'a mut dyn FnMut(Option<u64>, Record) -> Timestamp,
     progress: &'a ReplayProgress,
-    /// Ends of segments that cannot be read and of which no later record says that they were durable.
-    torn: Vec<Torn>,
+    /// The segments read, with their lengths without the ends that crashes left.
+    lens: Vec<(u64, u64)>,
     quarantined: usize,
     replayed: Replayed,
 }
 
-/// The unreadable end of a segment.
-struct Torn {
-    segment: u64,
-    path: String,
-    /// From here on.
-    offset: u64,
-    what: &'static str,
-    /// The bytes, or the first of them.
-    bytes: Vec<u8>,
+/// Whether a crash can have left a segment's end unfinished.
+#[derive(Clone, Copy)]
+enum Tail<'a> {
+    /// No: later segments are there, or it was written as a whole.
+    Durable,
+    /// Yes, in a log of ours: up to where it was durable is said in it and in the segment `next`.
+    Marked { next: Option<&'a str> },
+    /// Yes, in another program's log.
+    Unmarked,
 }
 
 /// The commit that is being read.
@@ -195,18 +198,45 @@ struct Pending {
 struct Gap {
     offset: u64,
     what: &'static str,
+    seen: Seen,
 }
 
-impl Reading<'_> {
+impl Gap {
+    /// Whether it is to be cut off: nothing says that it was durable.
+    fn is_torn(&self) -> bool {
+        self.seen.durable.is_some_and(|durable| durable <= self.offset)
+    }
+}
+
+impl<'a> Reading<'a> {
+    fn new(
+        root: &'a Dir,
+        apply: &'a mut dyn FnMut(Option<u64>, Record) -> Timestamp,
+        progress: &'a ReplayProgress,
+    ) -> Reading<'a> {
+        Reading { root, apply, progress, lens: Vec::new(), quarantined: 0, replayed: Replayed::default() }
+    }
+
     /// Hands the readable records of one segment to `apply`. Returns its newest timestamp.
-    fn segment(&mut self, dir: &Dir, name: &str, path: String, number: Option<u64>) -> Result<Timestamp, DiskError> {
+    fn segment(
+        &mut self,
+        dir: &Dir,
+        name: &str,
+        path: String,
+        number: Option<u64>,
+        tail: Tail<'_>,
+    ) -> Result<Timestamp, DiskError> {
         let bytes = dir.map(name)?;
         let mut reader = SegmentReader::new(&bytes);
         let (mut maxt, mut pending, mut gap, mut reported) = (Timestamp::MIN, Pending::default(), None, 0);
         while let Some(found) = reader.next() {
             let (start, record) = match found {
-                Found::Damage { offset, what } => {
-                    gap.get_or_insert(Gap { offset, what });
+                Found::Damage { .. } if gap.is_some() => continue,
+                Found::Damage { offset, behind, what } => {
+                    let seen = Seen::behind(dir, &bytes, behind, number, tail)?;
+                    if gap.insert(Gap { offset, what, seen }).is_torn() {
+                        break;
+                    }
                     continue;
                 }
                 Found::Record { offset, bytes } => (offset, decode(bytes)),
@@ -214,8 +244,8 @@ impl Reading<'_> {
             };
             self.has_read(number, start - reported);
             reported = start;
-            if let Some(Gap { offset, what }) = gap.take() {
-                self.damaged(&path, offset, what, between(&bytes, offset, start))?;
+            if let Some(Gap { offset, what, .. }) = gap.take() {
+                self.damaged(&path, offset, what, between(&bytes, offset, start), QUARANTINED_BYTES_MAX)?;
                 // Some of the commit is lost; the rest of it is as good as without the header.
                 maxt = maxt.max(self.apply_all(number, &mut pending));
             }
@@ -225,7 +255,7 @@ impl Reading<'_> {
                     let left = if records <= COMMIT_RECORDS_MAX { records } else { 0 };
                     pending = Pending { offset: start, left, records: Vec::new() };
                 }
-                Ok(Record::End { segment, len }) => self.vouch(segment, len)?,
+                Ok(Record::End { segment, len }) => self.is_durable(segment, len)?,
                 Ok(record) if 0 < pending.left => {
                     pending.records.push(record);
                     pending.left -= 1;
@@ -235,24 +265,47 @@ impl Reading<'_> {
                 }
                 Ok(record) => maxt = maxt.max(self.apply_one(number, record)),
                 Err(what) => {
+                    // The rest of the commit is as good without it.
+                    if pending.left == 1 {
+                        maxt = maxt.max(self.apply_all(number, &mut pending));
+                    }
                     pending.left = pending.left.saturating_sub(1);
-                    self.damaged(&path, start, what, between(&bytes, start, reader.position()))?;
+                    self.damaged(&path, start, what, between(&bytes, start, reader.position()), QUARANTINED_BYTES_MAX)?;
                 }
             }
         }
         self.has_read(number, bytes.len() as u64 - reported);
         if 0 < pending.left {
             // Its first records are there and the others are not.
-            gap = Some(Gap { offset: pending.offset, what: "commit without an end" });
+            let (what, seen) = match gap {
+                Some(gap) => (gap.what, gap.seen),
+                None => ("commit without an end", Seen::behind(dir, &bytes, bytes.len(), number, tail)?),
+            };
+            gap = Some(Gap { offset: pending.offset, what, seen });
         }
-        if let Some(Gap { offset, what }) = gap {
-            let lost = between(&bytes, offset, bytes.len() as u64);
-            match number {
-                Some(segment) => self.torn.push(Torn { segment, path, offset, what, bytes: bounded(lost).to_vec() }),
-                None => self.damaged(&path, offset, what, lost)?,
-            }
+        if let (Some(gap), Tail::Unmarked) = (&mut gap, tail) {
+            // No intact record was behind it.
+            gap.seen.durable = Some(0);
         }
+        let len = self.end_of(&path, &bytes, gap)?;
+        self.lens.extend(number.map(|number| (number, len)));
         Ok(maxt)
+    }
+
+    /// Tells of the damage at the end of a segment, if it is any or may be. Returns the length that is left of it.
+    fn end_of(&mut self, path: &str, bytes: &[u8], gap: Option<Gap>) -> Result<u64, DiskError> {
+        let Some(gap) = gap else { return Ok(bytes.len() as u64) };
+        let lost = between(bytes, gap.offset, bytes.len() as u64);
+        if !gap.is_torn() {
+            self.damaged(path, gap.offset, gap.what, lost, QUARANTINED_BYTES_MAX)?;
+            // That something is missing at its end is told already.
+            return Ok(u64::MAX);
+        }
+        if gap.seen.something {
+            // Perhaps damage, perhaps what a crash left of the last commits. It does not stay here, so all is copied.
+            self.damaged(path, gap.offset, gap.what, lost, lost.len())?;
+        }
+        Ok(gap.offset)
     }
 
     /// Counts bytes of segments; a checkpoint is small.
@@ -273,17 +326,14 @@ impl Reading<'_> {
         records.into_iter().map(|record| self.apply_one(number, record)).fold(Timestamp::MIN, Timestamp::max)
     }
 
-    /// Takes note that `segment` was durable up to `len`: what is missing before is damage, what is missing behind was
-    /// never acknowledged.
-    fn vouch(&mut self, segment: u64, len: u64) -> Result<(), DiskError> {
-        let Some(at) = self.torn.iter().position(|torn| torn.segment == segment) else { return Ok(()) };
-        let Torn { path, offset, what, bytes, .. } = &self.torn[at];
-        if len <= *offset {
-            return Ok(());
-        }
-        let (path, offset, what, bytes) = (path.clone(), *offset, *what, bytes.clone());
-        self.torn.remove(at);
-        self.damaged(&path, offset, what, &bytes)
+    /// Takes note that `segment` was durable up to `len`: if it is shorter now, somebody has cut it.
+    fn is_durable(&mut self, segment: u64, len: u64) -> Result<(), DiskError> {
+        let shorter = self.lens.iter_mut().find(|(number, there)| *number == segment && *there < len);
+        let Some((_, there)) = shorter else { return Ok(()) };
+        let (path, offset) = (format!("{WAL_DIR}/{}", names::segment(segment)), *there);
+        // Told once.
+        *there = len;
+        self.damaged(&path, offset, "bytes are missing that were durable", &[], 0)
     }
 
     /// Cuts off what crashes left at the ends of the segments that were being written, and makes the rest durable: what
@@ -294,23 +344,27 @@ impl Reading<'_> {
     fn finish(&mut self, dir: &Dir, segments: &[(u64, &Entry)], unsynced_max: usize) -> Result<Option<u64>, DiskError> {
         let mut last_len = None;
         for (number, entry) in &segments[segments.len().saturating_sub(unsynced_max)..] {
-            let torn = self.torn.iter().position(|torn| torn.segment == *number).map(|at| self.torn.remove(at));
-            let len = torn.map_or(entry.len, |torn| torn.offset);
+            let read = self.lens.iter().find(|(read, _)| read == number);
+            let len = read.map_or(entry.len, |(_, len)| entry.len.min(*len));
             dir.truncate(&entry.name, len)?;
             last_len = Some(len);
-        }
-        for Torn { path, offset, what, bytes, .. } in std::mem::take(&mut self.torn) {
-            self.damaged(&path, offset, what, &bytes)?;
         }
         Ok(last_len)
     }
 
-    /// Copies damaged bytes to the quarantine and tells of them.
-    fn damaged(&mut self, path: &str, offset: u64, what: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    /// Copies damaged bytes to the quarantine, `copied_max` of them, and tells of them.
+    fn damaged(
+        &mut self,
+        path: &str,
+        offset: u64,
+        what: &str,
+        bytes: &[u8],
+        copied_max: usize,
+    ) -> Result<(), DiskError> {
         let name = format!("{}-{offset}", path.replace('/', "-"));
         let quarantined = if self.quarantined < QUARANTINED_MAX {
             self.quarantined += 1;
-            quarantine(self.root, &name, bounded(bytes))?;
+            quarantine(self.root, &name, &bytes[..bytes.len().min(copied_max)])?;
             Some(format!("{QUARANTINE_DIR}/{name}"))
         } else {
             None
@@ -323,6 +377,37 @@ impl Reading<'_> {
             quarantined,
         });
         Ok(())
+    }
+}
+
+/// What lies behind a damaged place.
+struct Seen {
+    /// Up to where the segment is known to have been durable; `None` for all of it.
+    durable: Option<u64>,
+    /// Whether there is anything intact at all.
+    something: bool,
+}
+
+impl Seen {
+    /// Looks at what `bytes`, a segment, has from `from` on, and at what the next segment says of it.
+    fn behind(dir: &Dir, bytes: &[u8], from: usize, number: Option<u64>, tail: Tail<'_>) -> Result<Seen, DiskError> {
+        let mut seen = Seen { durable: None, something: false };
+        match tail {
+            Tail::Durable | Tail::Unmarked => {}
+            Tail::Marked { next } => {
+                let mut durable = 0;
+                let mut see = |fragment: &[u8]| match decode_end(fragment) {
+                    Some((segment, len)) if Some(segment) == number => durable = durable.max(len),
+                    _ => {}
+                };
+                seen.something = frame::fragments_from(bytes, from).map(&mut see).count() > 0;
+                if let Some(next) = next {
+                    frame::fragments_from(&dir.map(next)?, 0).for_each(see);
+                }
+                seen.durable = Some(durable);
+            }
+        }
+        Ok(seen)
     }
 }
 
@@ -339,10 +424,6 @@ fn quarantine(root: &Dir, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
 fn between(bytes: &[u8], from: u64, to: u64) -> &[u8] {
     let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     bytes.get(at(from)..at(to)).unwrap_or_default()
-}
-
-fn bounded(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len().min(QUARANTINED_BYTES_MAX)]
 }
 
 #[cfg(test)]

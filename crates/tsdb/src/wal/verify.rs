@@ -32,7 +32,7 @@ fn segments(dir: &Dir, path: &str, tell: &mut dyn FnMut(&str, String)) -> Result
         while let Some(found) = reader.next() {
             let (offset, read) = match found {
                 Found::Record { offset, bytes } => (offset, decode(bytes).map(drop)),
-                Found::Unreadable { offset, what } | Found::Damage { offset, what } => (offset, Err(what)),
+                Found::Unreadable { offset, what } | Found::Damage { offset, what, .. } => (offset, Err(what)),
             };
             match read {
                 Ok(()) => records += 1,

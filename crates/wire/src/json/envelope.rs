@@ -2,7 +2,7 @@
 
 use model::Value;
 
-use super::{encode_value, push_string, push_strings};
+use super::{Sink, certain, encode_value, push_string, push_strings};
 
 /// Writes the answer to a query; which and how many annotations are shown is the caller's choice.
 pub fn encode_success(value: &Value, warnings: &[String], infos: &[String], into: &mut Vec<u8>) {
@@ -16,11 +16,26 @@ pub fn encode_success(value: &Value, warnings: &[String], infos: &[String], into
 
 /// Writes a success: `data` writes the value of that member, which is never `null`.
 pub fn push_success(data: impl FnOnce(&mut Vec<u8>), warnings: &[String], infos: &[String], into: &mut Vec<u8>) {
-    into.extend_from_slice(b"{\"status\":\"success\",\"data\":");
-    data(into);
-    push_annotations("warnings", warnings, into);
-    push_annotations("infos", infos, into);
-    into.push(b'}');
+    let data = |into: &mut Vec<u8>| {
+        data(into);
+        Ok(())
+    };
+    certain(write_success(data, warnings, infos, into));
+}
+
+/// Writes a success piece by piece: `data` writes the value of that member, which is never `null`.
+pub fn write_success<S: Sink>(
+    data: impl FnOnce(&mut S) -> Result<(), S::Error>,
+    warnings: &[String],
+    infos: &[String],
+    into: &mut S,
+) -> Result<(), S::Error> {
+    into.bytes().extend_from_slice(b"{\"status\":\"success\",\"data\":");
+    data(into)?;
+    push_annotations("warnings", warnings, into.bytes());
+    push_annotations("infos", infos, into.bytes());
+    into.bytes().push(b'}');
+    Ok(())
 }
 
 /// Writes an error of a kind such as `bad_data`.

@@ -3,22 +3,19 @@
 mod envelope;
 mod histogram;
 mod number;
+mod sink;
 mod text;
 mod value;
 
-pub use envelope::{encode_success, push_error, push_success};
+pub use envelope::{encode_success, push_error, push_success, write_success};
 pub use number::{push_number, push_timestamp};
-pub use text::{push_label_sets, push_labels, push_string, push_strings};
-pub use value::encode_value;
+pub use sink::{Sink, write_array};
+pub use text::{push_labels, push_string, push_strings, write_label_sets, write_strings};
+pub use value::{encode_value, write_value};
 
-/// Writes `[`, the items with commas between them, and `]`.
-fn push_array<T>(items: impl IntoIterator<Item = T>, into: &mut Vec<u8>, mut push: impl FnMut(T, &mut Vec<u8>)) {
-    into.push(b'[');
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            into.push(b',');
-        }
-        push(item, into);
+/// What cannot fail.
+fn certain<T>(outcome: Result<T, std::convert::Infallible>) -> T {
+    match outcome {
+        Ok(value) => value,
     }
-    into.push(b']');
 }

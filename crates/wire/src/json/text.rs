@@ -2,7 +2,7 @@
 
 use model::Labels;
 
-use super::push_array;
+use super::{Sink, certain, write_array};
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -54,14 +54,25 @@ pub fn push_labels(labels: &Labels, into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-/// Writes an array of strings: label names, or values.
+/// Writes an array of strings.
 pub fn push_strings<'a>(texts: impl IntoIterator<Item = &'a str>, into: &mut Vec<u8>) {
-    push_array(texts, into, push_string);
+    certain(write_strings(texts, into));
+}
+
+/// Writes an array of strings: label names, or values.
+pub fn write_strings<'a, S: Sink>(texts: impl IntoIterator<Item = &'a str>, into: &mut S) -> Result<(), S::Error> {
+    write_array(texts, into, |text, into| {
+        push_string(text, into.bytes());
+        Ok(())
+    })
 }
 
 /// Writes an array of label objects: series.
-pub fn push_label_sets<'a>(sets: impl IntoIterator<Item = &'a Labels>, into: &mut Vec<u8>) {
-    push_array(sets, into, push_labels);
+pub fn write_label_sets<'a, S: Sink>(sets: impl IntoIterator<Item = &'a Labels>, into: &mut S) -> Result<(), S::Error> {
+    write_array(sets, into, |labels, into| {
+        push_labels(labels, into.bytes());
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -98,7 +109,7 @@ mod tests {
     fn labels_and_lists_keep_their_order() {
         let (a, b) = (Labels::from_pairs([("z", "1"), ("__name__", "up"), ("a b", "\"")]), Labels::empty());
         let mut into = Vec::new();
-        push_label_sets([&a, &b], &mut into);
+        certain(write_label_sets([&a, &b], &mut into));
         push_strings(["b", "a"], &mut into);
         push_strings([], &mut into);
         let expected = r#"[{"__name__":"up","a b":"\"","z":"1"},{}]["b","a"][]"#;

@@ -3,25 +3,34 @@
 use model::{Columns, Histogram, InstantSeries, Point, RangeSeries, Timestamp, Value};
 
 use super::histogram::push_histogram;
-use super::{push_array, push_labels, push_number, push_string, push_timestamp};
+use super::{Sink, certain, push_labels, push_number, push_string, push_timestamp, write_array};
 
 /// Writes `"resultType":...,"result":...`, the two members that a query's `data` begins with.
 pub fn encode_value(value: &Value, into: &mut Vec<u8>) {
+    certain(write_value(value, into));
+}
+
+/// The same piece by piece.
+pub fn write_value<S: Sink>(value: &Value, into: &mut S) -> Result<(), S::Error> {
     let kind = match value {
         Value::Scalar { .. } => "scalar",
         Value::String { .. } => "string",
         Value::Vector(_) => "vector",
         Value::Matrix(_) => "matrix",
     };
-    into.extend_from_slice(b"\"resultType\":\"");
-    into.extend_from_slice(kind.as_bytes());
-    into.extend_from_slice(b"\",\"result\":");
+    into.bytes().extend_from_slice(b"\"resultType\":\"");
+    into.bytes().extend_from_slice(kind.as_bytes());
+    into.bytes().extend_from_slice(b"\",\"result\":");
     match value {
-        Value::Scalar { t, v } => push_sample(*t, *v, into),
-        Value::String { t, text } => push_at(*t, into, |into| push_string(text, into)),
-        Value::Vector(series) => push_array(series, into, push_instant_series),
-        Value::Matrix(series) => push_array(series, into, push_range_series),
+        Value::Scalar { t, v } => push_sample(*t, *v, into.bytes()),
+        Value::String { t, text } => push_at(*t, into.bytes(), |into| push_string(text, into)),
+        Value::Vector(series) => write_array(series, into, |series, into| {
+            push_instant_series(series, into.bytes());
+            Ok(())
+        })?,
+        Value::Matrix(series) => write_array(series, into, write_range_series)?,
     }
+    Ok(())
 }
 
 fn push_instant_series(series: &InstantSeries, into: &mut Vec<u8>) {
@@ -40,20 +49,26 @@ fn push_instant_series(series: &InstantSeries, into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-fn push_range_series(series: &RangeSeries, into: &mut Vec<u8>) {
+fn write_range_series<S: Sink>(series: &RangeSeries, into: &mut S) -> Result<(), S::Error> {
     let Columns { timestamps, values, histogram_timestamps, histograms, starts: _ } = &series.columns;
-    into.extend_from_slice(b"{\"metric\":");
-    push_labels(&series.labels, into);
+    into.bytes().extend_from_slice(b"{\"metric\":");
+    push_labels(&series.labels, into.bytes());
     if !timestamps.is_empty() {
-        into.extend_from_slice(b",\"values\":");
-        push_array(timestamps.iter().zip(values), into, |(t, v), into| push_sample(*t, *v, into));
+        into.bytes().extend_from_slice(b",\"values\":");
+        write_array(timestamps.iter().zip(values), into, |(t, v), into| {
+            push_sample(*t, *v, into.bytes());
+            Ok(())
+        })?;
     }
     if !histogram_timestamps.is_empty() {
-        into.extend_from_slice(b",\"histograms\":");
-        let samples = histogram_timestamps.iter().zip(histograms);
-        push_array(samples, into, |(t, histogram), into| push_histogram_sample(*t, histogram, into));
+        into.bytes().extend_from_slice(b",\"histograms\":");
+        write_array(histogram_timestamps.iter().zip(histograms), into, |(t, histogram), into| {
+            push_histogram_sample(*t, histogram, into.bytes());
+            Ok(())
+        })?;
     }
-    into.push(b'}');
+    into.bytes().push(b'}');
+    Ok(())
 }
 
 fn push_sample(t: Timestamp, v: f64, into: &mut Vec<u8>) {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
-use model::{Budget, Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId, StartRun, Timestamp};
+use hashbrown::{HashMap, HashSet};
+use model::{
+    Budget, Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId, StartRun, TimeRange, Timestamp,
+};
 
 use super::super::exemplars::Exemplars;
 use super::super::families::Families;
@@ -35,6 +37,28 @@ pub(super) struct Restored {
     pub(super) maxt: Timestamp,
     /// A segment has samples of a series that only one before it describes. Ours do not, those of Prometheus do.
     pub(super) leaning: bool,
+    adopted: Adopted,
+}
+
+/// What is known of the series, by slot, from segments that a Prometheus wrote.
+#[derive(Default)]
+struct Adopted {
+    newest: Vec<Timestamp>,
+    deleted: HashMap<u32, Vec<TimeRange>>,
+}
+
+impl Adopted {
+    /// Whether a sample at `t` is newer than all before it. A Prometheus has the others in its second log or in blocks,
+    /// with what was deleted there, and passes over them itself.
+    fn ascends(&mut self, slot: u32, t: Timestamp) -> bool {
+        let slot = slot as usize;
+        if self.newest.len() <= slot {
+            self.newest.resize(slot + 1, Timestamp::MIN);
+        }
+        let ascends = self.newest[slot] < t;
+        self.newest[slot] = self.newest[slot].max(t);
+        ascends
+    }
 }
 
 impl Restored {
@@ -51,6 +75,7 @@ impl Restored {
             newest_id: 0,
             maxt,
             leaning: false,
+            adopted: Adopted::default(),
         }
     }
 
@@ -63,7 +88,7 @@ impl Restored {
         workers: &mut Workers<'_>,
     ) -> Timestamp {
         let mut newest = Timestamp::MIN;
-        let before = covers.before(segment);
+        let (before, adopted) = (covers.before(segment), covers.is_adopted(segment));
         match record {
             Record::Series(series) => {
                 series.into_iter().for_each(|(id, labels)| self.series(segment, id, &labels, workers));
@@ -72,7 +97,8 @@ impl Restored {
             Record::Samples(samples) => {
                 for record in samples {
                     newest = newest.max(record.sample.t);
-                    if let Some(slot) = self.slot(segment, record.series).filter(|_| before <= record.sample.t) {
+                    let slot = self.slot(segment, record.series).filter(|_| before <= record.sample.t);
+                    if let Some(slot) = slot.filter(|slot| !adopted || self.adopted.ascends(*slot, record.sample.t)) {
                         self.added += 1;
                         workers.float(slot, record.sample.t, record.sample.v);
                     }
@@ -81,7 +107,8 @@ impl Restored {
             Record::Histograms(histograms) => {
                 for record in histograms {
                     newest = newest.max(record.t);
-                    if let Some(slot) = self.slot(segment, record.series).filter(|_| before <= record.t) {
+                    let slot = self.slot(segment, record.series).filter(|_| before <= record.t);
+                    if let Some(slot) = slot.filter(|slot| !adopted || self.adopted.ascends(*slot, record.t)) {
                         self.added += 1;
                         workers.change(slot, Change::Sample(record.t, record.value));
                     }
@@ -106,6 +133,9 @@ impl Restored {
                     if let Some(slot) = self.slot(segment, tombstone.series) {
                         workers.change(slot, Change::Delete(tombstone.range));
                         self.exemplars.delete(&self.series[slot as usize].labels, tombstone.range);
+                        if adopted {
+                            self.adopted.deleted.entry(slot).or_default().push(tombstone.range);
+                        }
                     }
                 }
             }
@@ -121,6 +151,20 @@ impl Restored {
         self.maxt = self.maxt.max(newest);
         self.offload_at_times();
         newest
+    }
+
+    /// Takes out of a record of a Prometheus' second log what its first one deletes.
+    pub(super) fn leave_out_deleted(&self, record: &mut Record) {
+        let is_there = |id: SeriesRef, t: Timestamp| {
+            let slot = self.refs.find(id).map(|described| described.slot);
+            let deleted = slot.and_then(|slot| self.adopted.deleted.get(&slot));
+            deleted.is_none_or(|ranges| !ranges.iter().any(|range| range.contains(t)))
+        };
+        match record {
+            Record::Samples(all) => all.retain(|record| is_there(record.series, record.sample.t)),
+            Record::Histograms(all) => all.retain(|record| is_there(record.series, record.t)),
+            _ => {}
+        }
     }
 
     /// Moves sealed chunks out of memory now and then, while the workers go on.

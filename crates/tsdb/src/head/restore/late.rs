@@ -17,7 +17,8 @@ use crate::wal::{self, Describe, Log, Record, Records, SeriesRef};
 const RECORDS_PER_SYNC: usize = 256;
 
 /// Adds the samples of a second log to the series and to `log`, durably, then removes it. A crash before that leaves it
-/// there; it is read again, and samples that are there already are not added twice.
+/// there; it is read again, and samples that are there already are not added twice. What the first log deletes it deletes
+/// here too, also what came later: a Prometheus hides it.
 pub(super) fn adopt(
     root: &Dir,
     log: &Log,
@@ -26,7 +27,8 @@ pub(super) fn adopt(
 ) -> Result<Vec<Finding>, TsdbError> {
     let mut adoption = Adoption { log, described: HashSet::new(), segment: None, unsynced: 0 };
     let mut result = Ok(());
-    let read = wal::read_late(root, &mut |record| {
+    let read = wal::read_late(root, &mut |mut record| {
+        restored.leave_out_deleted(&mut record);
         if result.is_ok() {
             result = adoption.write(&record, restored);
             restored.apply(None, record, &WalCovers::default(), workers);
@@ -75,6 +77,9 @@ impl Adoption<'_> {
         restored.describe(&mentioned, &mut described);
         if !described.is_empty() {
             self.log.append(&described, Timestamp::MIN)?;
+        }
+        if changes.is_empty() {
+            return Ok(());
         }
         let position = self.log.append(&changes, newest)?;
         self.unsynced += 1;

@@ -28,7 +28,11 @@ use worker::Workers;
 
 /// Which samples of the log are in blocks already: those before a time, in segments up to a number.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WalCovers(Vec<WalCover>);
+pub(crate) struct WalCovers {
+    of_blocks: Vec<WalCover>,
+    /// The same of a log that a Prometheus wrote: its checkpoint, and its segments up to a number.
+    adopted: Option<WalCover>,
+}
 
 impl WalCovers {
     /// What blocks that say `all` cover of the log whose identity is `store`. If some others are unreadable nothing is:
@@ -45,25 +49,31 @@ impl WalCovers {
                 move |cover: WalCover| if trusted { cover } else { WalCover { before: Timestamp::MIN, ..cover } };
             log.covers.into_iter().map(trust)
         };
-        WalCovers(all.flat_map(of_block).collect())
+        WalCovers { of_blocks: all.flat_map(of_block).collect(), adopted: None }
     }
 
-    /// These and one more.
-    pub(crate) fn and(mut self, cover: Option<WalCover>) -> WalCovers {
-        self.0.extend(cover);
-        self
+    /// The same of a log of which a Prometheus wrote the segments that `adopted` names.
+    pub(crate) fn and_adopted(self, adopted: Option<WalCover>) -> WalCovers {
+        WalCovers { adopted, ..self }
+    }
+
+    /// Whether a Prometheus wrote log segment `segment`, or the checkpoint.
+    fn is_adopted(&self, segment: Option<u64>) -> bool {
+        self.adopted.is_some_and(|adopted| segment.is_none_or(|number| number <= adopted.segment))
     }
 
     /// Samples of log segment `segment` that are older than this are in blocks.
     fn before(&self, segment: Option<u64>) -> Timestamp {
-        let covers = self.0.iter().filter(|cover| segment.is_some_and(|number| number <= cover.segment));
-        covers.map(|cover| cover.before).max().unwrap_or(Timestamp::MIN)
+        let covers = self.of_blocks.iter().filter(|cover| segment.is_some_and(|number| number <= cover.segment));
+        let adopted = self.adopted.iter().filter(|_| self.is_adopted(segment));
+        covers.chain(adopted).map(|cover| cover.before).max().unwrap_or(Timestamp::MIN)
     }
 
     /// The first segment that none of them covers: new samples must not be taken for those of an old segment, not even
     /// when the log was taken away.
     fn first_free(&self) -> u64 {
-        self.0.iter().map(|cover| cover.segment.saturating_add(1)).max().unwrap_or(0)
+        let covers = self.of_blocks.iter().chain(&self.adopted);
+        covers.map(|cover| cover.segment.saturating_add(1)).max().unwrap_or(0)
     }
 }
 
@@ -230,7 +240,8 @@ mod tests {
     }
 
     fn restore_by(root: &Dir, workers: usize) -> (Head, Replayed) {
-        let (options, covers) = (Options::default(), WalCovers(vec![WalCover { segment: 1, before: 9000 }]));
+        let of_blocks = vec![WalCover { segment: 1, before: 9000 }];
+        let (options, covers) = (Options::default(), WalCovers { of_blocks, adopted: None });
         let progress = ReplayProgress::default();
         let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
         Head::restore(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()

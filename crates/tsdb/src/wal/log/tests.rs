@@ -209,6 +209,28 @@ fn what_did_not_fit_goes_first_into_the_log_once_it_does() {
     assert_eq!(found(&sim.root()), (timestamps(3), 0));
 }
 
+#[test]
+fn a_log_at_rest_says_that_its_last_commit_is_durable() {
+    for (seals, at_end, told) in
+        [(0, false, 0), (1, false, 0), (2, false, 1), (5, false, 1), (1, true, 1), (3, true, 1)]
+    {
+        let root = Sim::new(1).root();
+        let (log, head) = (open(&root).0, AnyHead::default());
+        let mut writer = Writer::new(&log, &head);
+        writer.commit(0).unwrap();
+        writer.commit(1).unwrap();
+        let len = log.tail.lock().file.len();
+        (0..seals).for_each(|_| log.seal(&head, at_end).unwrap());
+        assert_eq!(log.tail.lock().file.len() - len, told * 24, "once, after {seals}");
+        drop(log);
+        let (wal, name) = (root.sub("wal").unwrap(), names::segment(0));
+        let mut bytes = wal.read(&name).unwrap();
+        bytes[usize::try_from(len).unwrap() - 1] ^= 1;
+        wal.replace(&name, &bytes).unwrap();
+        assert_eq!(found(&root), (vec![0], usize::try_from(told).unwrap()), "{seals} {at_end}");
+    }
+}
+
 /// A few commits, some of which share a sync, and cuts. Returns the last time that was acknowledged, with all before.
 fn workload(log: &Log, head: &AnyHead) -> (Timestamp, Timestamp) {
     let (mut writer, mut acknowledged, mut t) = (Writer::new(log, head), -1, 0);

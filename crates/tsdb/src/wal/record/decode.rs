@@ -30,9 +30,18 @@ pub(in crate::wal) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
         kind::FAMILY_METADATA => all(&mut r, family_metadata).map(Record::Metadata),
         kind::STARTS => all(&mut r, start).map(Record::Starts),
         kind::COMMIT => r.uvarint().map(Record::Commit),
-        kind::END => Ok(Record::End { segment: r.u64()?, len: r.u64()? }),
+        kind::END => end(&mut r).map(|(segment, len)| Record::End { segment, len }),
         other => Ok(Record::Skipped(other)),
     }
+}
+
+/// The segment and the length that a record says to be durable, if that is what it is about.
+pub(in crate::wal) fn decode_end(bytes: &[u8]) -> Option<(u64, u64)> {
+    end(&mut Reader(bytes.strip_prefix(&[kind::END])?)).ok()
+}
+
+fn end(r: &mut Reader<'_>) -> Result<(u64, u64), &'static str> {
+    Ok((r.u64()?, r.u64()?))
 }
 
 fn all<T>(r: &mut Reader<'_>, one: fn(&mut Reader<'_>) -> Result<T, &'static str>) -> Result<Vec<T>, &'static str> {

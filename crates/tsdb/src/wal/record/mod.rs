@@ -7,7 +7,7 @@ mod histogram;
 use hashbrown::HashSet;
 use model::{Exemplar, Labels, Matcher, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
 
-pub(super) use decode::decode;
+pub(super) use decode::{decode, decode_end};
 pub(crate) use encode::Records;
 pub(super) use encode::end;
 
@@ -105,7 +105,8 @@ pub(crate) enum Record {
     SeriesMetadata(Vec<(SeriesRef, Metadata)>),
     /// So many records that follow are one commit.
     Commit(u64),
-    /// What `segment` has behind its first `len` bytes was not durable, and is repeated here if it was in the log.
+    /// The first `len` bytes of `segment`, this one or the one before, are durable. What that one has behind them was
+    /// not, and is repeated here if it was in the log.
     End {
         segment: u64,
         len: u64,
