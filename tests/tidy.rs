@@ -15,8 +15,9 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("promql", &["model"]),
     ("wire", &["model"]),
     ("control", &["model"]),
+    ("clouds", &["model", "promql"]),
     ("promqltest", &["model", "promql"]),
-    ("server", &["control", "disk", "model", "promql", "tsdb", "wire"]),
+    ("server", &["clouds", "control", "disk", "model", "promql", "tsdb", "wire"]),
     ("bench", &["model", "wire"]),
     ("cli", &["bench", "control", "disk", "model", "promql", "server", "tsdb", "wire"]),
 ];
@@ -42,7 +43,7 @@ const EDGE_EXCEPTIONS: &[(&str, &str, &str)] = &[(
 )];
 
 /// The crates below `server`.
-const BELOW: &[&str] = &["model", "disk", "tsdb", "promql", "wire", "control"];
+const BELOW: &[&str] = &["model", "disk", "tsdb", "promql", "wire", "control", "clouds"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

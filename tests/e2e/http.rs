@@ -36,6 +36,12 @@ impl Http {
         self.send(self.client.get(url)).map(|answer| (answer.status, answer.text))
     }
 
+    /// Status and text of a GET that asks for a kind of answer.
+    pub(crate) fn get_as(&self, path: &str, accept: &str) -> Option<(u16, String)> {
+        let request = self.client.get(format!("{}{path}", self.base)).header("Accept", accept);
+        self.send(request).map(|answer| (answer.status, answer.text))
+    }
+
     /// Status and text of a POST.
     pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<(u16, String)> {
         let request = self.client.post(format!("{}{path}", self.base)).body(body);

@@ -12,11 +12,13 @@
 
 mod acks;
 mod agents;
+mod endpoints;
 mod exchange;
 mod faults;
 mod golden;
 mod hostile;
 mod http;
+mod huggingface;
 mod kinds;
 mod peers;
 mod promenade;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use control::Scopes;
+use server::Rate;
 
 use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
 use crate::duration::{parse_duration, parse_limit};
+use crate::endpoints::EndpointsCommand;
 use crate::limits::LimitArgs;
 use crate::size::parse_size;
 use crate::tsdb::TsdbCommand;
@@ -51,6 +53,11 @@ pub(crate) enum Command {
     Projects {
         #[command(subcommand)]
         command: ProjectsCommand,
+    },
+    /// Register what runs behind which name, for the vendors' APIs
+    Endpoints {
+        #[command(subcommand)]
+        command: EndpointsCommand,
     },
     /// Manage what lets agents and dashboards in
     Monitoring {
@@ -125,8 +132,34 @@ pub(crate) struct ServeArgs {
     /// Ask for no tokens; only on a loopback address
     #[arg(long)]
     pub(crate) insecure_no_auth: bool,
+    /// Which expressions the vendor APIs' answers are made of, as YAML [default: the embedded catalog]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// The time 95 % of requests should take at most; the vendor APIs' scores and alerts are measured against it
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) latency_target: Duration,
+    /// What GPUs, storage and traffic cost, as YAML: costs are recorded once a minute [default: no costs]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rate_card: Option<PathBuf>,
+    /// Which series are written again under the names that clouds' users type: `default`, `off`, or YAML
+    #[arg(long, value_name = "default|off|FILE", default_value = "default")]
+    pub(crate) mapping: PathBuf,
+    /// How often one token may ask one path of the vendors' APIs: `3600/1h`, or `documented` for what TensorOne's
+    /// documents say (60/1h for metrics, 100/1h for logs)
+    #[arg(long, value_name = "RATE", default_value = "3600/1h", value_parser = parse_rate)]
+    pub(crate) rate_limit: Rate,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// Reads `N/1h` or `documented`.
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    if text == "documented" {
+        return Ok(Rate::Documented);
+    }
+    let n = text.strip_suffix("/1h").and_then(|n| n.parse().ok());
+    n.map(Rate::PerHour)
+        .ok_or_else(|| "expected a number of requests an hour such as 3600/1h, or documented".to_owned())
 }
 
 /// A duration, or none: `forever`, `never`.
@@ -186,7 +219,8 @@ pub(crate) struct CreateTokenArgs {
     /// Name for people to read
     #[arg(long, default_value = "")]
     pub(crate) name: String,
-    /// What it allows: write, read, delete, and for operators admin; repeat it or separate by commas [default:
+    /// What it allows: write, read, delete, logs:read, and for operators admin; analytics:read and endpoints:read
+    /// alone let the vendors' APIs be asked, which read does too; repeat it or separate by commas [default:
     /// write,read]
     #[arg(long, value_name = "SCOPE")]
     pub(crate) scope: Vec<Scopes>,
@@ -245,12 +279,21 @@ mod tests {
         for line in [
             "promenade serve --data-dir d --listen 127.0.0.1:0 --retention 90d --out-of-order-window 24h",
             "promenade serve --insecure-no-auth --retention forever --log debug",
+            "promenade serve --catalog catalog.yaml --latency-target 500ms",
+            "promenade serve --rate-card prices.yaml --mapping off --rate-limit 60/1h",
+            "promenade serve --mapping mapping.yaml --rate-limit documented",
             "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 1",
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
             "promenade projects list --data-dir d",
             "promenade monitoring tokens create --data-dir d --project acme --name n --scope write,read --expires 90d",
             "promenade monitoring tokens create --operator --scope read --scope admin --expires never",
+            "promenade monitoring tokens create --project a --scope analytics:read,endpoints:read",
+            "promenade endpoints list --project acme --data-dir d",
+            "promenade endpoints set ep_1 --project acme --slug acme/chat --model m --tier pt --region r --cluster c",
+            "promenade endpoints set ep_1 --project acme --gpu-model H100 --gpus 8 --budget 1500 --warm-replicas 1",
+            "promenade endpoints set ep_1 --project acme --clear budget,gpu-model",
+            "promenade endpoints remove ep_1 --project acme",
             "promenade monitoring tokens list",
             "promenade monitoring tokens revoke abc",
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
@@ -272,10 +315,14 @@ mod tests {
         for (line, expect) in [
             ("promenade serve --retention 90", "such as 90d, 24h or 1h30m"),
             ("promenade serve --retention-size 9XB", "such as 500GB, 64GiB or a number of bytes"),
+            ("promenade serve --rate-limit 60", "such as 3600/1h, or documented"),
             ("promenade serve --listen localhost", "invalid socket address"),
             ("promenade monitoring tokens create", "<--project <ID>|--operator>"),
             ("promenade monitoring tokens create --operator --project a", "cannot be used with"),
             ("promenade monitoring tokens create --operator --scope wriite", "unknown scope"),
+            ("promenade endpoints set ep_1", "--project <ID>"),
+            ("promenade endpoints set ep_1 --project a --gpus eight", "invalid digit"),
+            ("promenade endpoints set ep_1 --project a --clear price", "possible values: model, tier, region"),
             ("promenade query up --step 1m", "--last"),
             ("promenade tsdb import d", "required"),
             ("promenade tsdb import d f --prometheus p", "cannot be used with"),

@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod demo;
 mod duration;
+mod endpoints;
 mod limits;
 mod print;
 mod projects;
@@ -43,6 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args),
         Command::Projects { command: ProjectsCommand::Create(args) } => projects::create(&args),
         Command::Projects { command: ProjectsCommand::List(args) } => projects::list(&args),
+        Command::Endpoints { command } => endpoints::run(command),
         Command::Monitoring { command: MonitoringCommand::Tokens { command } } => match command {
             TokensCommand::Create(args) => tokens::create(args),
             TokensCommand::List(args) => tokens::list(&args),

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use server::Config;
+use anyhow::{Context, anyhow};
+use server::{Config, Mapping, RateCard};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -35,6 +37,11 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         block_max: args.block_max,
         out_of_order_window: args.out_of_order_window,
         insecure_no_auth: args.insecure_no_auth,
+        catalog: args.catalog,
+        latency_target: args.latency_target,
+        rate_card: args.rate_card.as_deref().map(rate_card).transpose()?.map(Arc::new),
+        mapping: Arc::new(mapping(&args.mapping)?),
+        rate: args.rate_limit,
         limits: args.limits.into(),
         ..Config::new(args.data.data_dir, args.listen)
     };
@@ -43,6 +50,23 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         server::serve(config, shutdown).await?;
         Ok(())
     })
+}
+
+fn rate_card(path: &Path) -> anyhow::Result<RateCard> {
+    RateCard::parse(&read(path)?).map_err(|what| anyhow!("--rate-card {}: {what}", path.display()))
+}
+
+/// The rules by name, or those of a file.
+fn mapping(choice: &Path) -> anyhow::Result<Mapping> {
+    match choice.to_str() {
+        Some("default") => Ok(Mapping::built_in()),
+        Some("off") => Ok(Mapping::off()),
+        _ => Mapping::parse(&read(choice)?).map_err(|what| anyhow!("--mapping {}: {what}", choice.display())),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
 /// Runs `work` on a runtime of its own.

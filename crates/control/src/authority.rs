@@ -8,7 +8,8 @@ use model::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use subtle::ConstantTimeEq as _;
 
-use crate::header::credential;
+use crate::follow::Followed;
+use crate::header::{credential, credential_or_bare};
 use crate::registry::read_tokens;
 use crate::schema::File;
 use crate::token::{Digest, Presented};
@@ -34,17 +35,9 @@ enum Kind {
 #[derive(Debug)]
 struct Tokens {
     /// Held for a refresh only, never for a check.
-    source: Mutex<Source>,
+    source: Mutex<Followed>,
     /// Replaced as a whole by a refresh, so that a check holds the lock for the time of a clone.
     known: RwLock<Arc<HashMap<KeyId, Known>>>,
-}
-
-#[derive(Debug)]
-struct Source {
-    /// A connection of its own: SQLite tells it of every other connection's changes, in this process or another.
-    file: File,
-    /// SQLite's count of such changes when the tokens were last read.
-    data_version: i64,
 }
 
 /// A token that is not revoked.
@@ -67,15 +60,14 @@ impl std::fmt::Debug for Known {
 impl Authority {
     /// Opens the registry at `path`, or makes it, and reads its tokens.
     pub fn open(path: &Path) -> Result<Authority, ControlError> {
-        let file = File::open(path)?;
-        let data_version = data_version(&file)?;
-        let known = RwLock::new(Arc::new(read_known(&file)?));
-        Ok(Authority(Kind::Tokens(Tokens { source: Mutex::new(Source { file, data_version }), known })))
+        let (source, known) = Followed::open(File::open(path)?, read_known)?;
+        let known = RwLock::new(Arc::new(known));
+        Ok(Authority(Kind::Tokens(Tokens { source: Mutex::new(source), known })))
     }
 
     /// Asks for no token and makes everyone an operator: for a server that only its own machine reaches.
     pub fn open_to_all() -> Authority {
-        Authority(Kind::Open(Grant::new(Access::Operator, Scopes::ALL, None)))
+        Authority(Kind::Open(Authority::server_grant()))
     }
 
     /// Reads the tokens again if the file has changed, and tells whether it had. Cost: one look at the file's header
@@ -84,14 +76,8 @@ impl Authority {
     /// Errors: the tokens known before stay in force.
     pub fn refresh(&self) -> Result<bool, ControlError> {
         let Kind::Tokens(tokens) = &self.0 else { return Ok(false) };
-        let mut source = tokens.source.lock();
-        // Read before the tokens: a change in between is seen by the next refresh.
-        let found = data_version(&source.file)?;
-        if found == source.data_version {
-            return Ok(false);
-        }
-        *tokens.known.write() = Arc::new(read_known(&source.file)?);
-        source.data_version = found;
+        let Some(known) = tokens.source.lock().read_changes(read_known)? else { return Ok(false) };
+        *tokens.known.write() = Arc::new(known);
         Ok(true)
     }
 
@@ -101,6 +87,19 @@ impl Authority {
             Kind::Open(grant) => Ok(grant.clone()),
             Kind::Tokens(tokens) => tokens.check(&credential(header.ok_or(Denied::Missing)?)?, now),
         }
+    }
+
+    /// The same where the header may also be the token alone, as TensorOne documents it.
+    pub fn authorize_or_bare(&self, header: Option<&str>, now: Timestamp) -> Result<Grant, Denied> {
+        match &self.0 {
+            Kind::Open(grant) => Ok(grant.clone()),
+            Kind::Tokens(tokens) => tokens.check(&credential_or_bare(header.ok_or(Denied::Missing)?)?, now),
+        }
+    }
+
+    /// What the server does by itself it does as an operator, through the same doors as everyone.
+    pub fn server_grant() -> Grant {
+        Grant::new(Access::Operator, Scopes::ALL, None)
     }
 
     /// The grant of a bare token.
@@ -126,10 +125,6 @@ impl Tokens {
         }
         Ok(token.grant.clone())
     }
-}
-
-fn data_version(file: &File) -> Result<i64, ControlError> {
-    file.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(file.sqlite())
 }
 
 fn read_known(file: &File) -> Result<HashMap<KeyId, Known>, ControlError> {

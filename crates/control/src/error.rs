@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use model::{ProjectId, ProjectIdError};
 use thiserror::Error;
 
-use crate::Action;
+use crate::{Action, EndpointError};
 
 /// Why projects or tokens could not be read or changed.
 #[derive(Debug, Error)]
@@ -65,6 +65,28 @@ pub enum ControlError {
     /// The token would be allowed nothing.
     #[error("a token needs at least one scope")]
     NoScope,
+    /// The endpoint cannot be registered as it is.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Another endpoint of the project has the slug.
+    #[error("endpoint {other} of the same project is {slug} already")]
+    SlugTaken {
+        /// Namespace and name.
+        slug: String,
+        /// The id of the endpoint that has it.
+        other: String,
+    },
+    /// The project has no such endpoint.
+    #[error("no endpoint {id:?} is registered in project {project}")]
+    NoEndpoint {
+        /// The project.
+        project: ProjectId,
+        /// The id asked for.
+        id: String,
+    },
+    /// As many endpoints are registered as may be.
+    #[error("{0} endpoints are registered, which is the most")]
+    TooManyEndpoints(i64),
     /// No live token has this key id or name.
     #[error("no live token with key id or name {0:?}")]
     NoToken(String),

@@ -51,12 +51,17 @@ impl Grant {
         self.0.key_id
     }
 
-    /// Whether the token's scopes hold `action`.
-    pub fn allows(&self, action: Action) -> bool {
-        self.0.scopes.contains(action)
+    /// What the token's scopes are.
+    pub fn scopes(&self) -> Scopes {
+        self.0.scopes
     }
 
-    /// Fails unless the token's scopes hold `action`.
+    /// Whether the token's scopes allow `action`.
+    pub fn allows(&self, action: Action) -> bool {
+        self.0.scopes.allows(action)
+    }
+
+    /// Fails unless the token's scopes allow `action`.
     pub fn require(&self, action: Action) -> Result<(), Denied> {
         if self.allows(action) { Ok(()) } else { Err(Denied::Scope(action)) }
     }
@@ -76,6 +81,12 @@ impl Grant {
     /// What the store may show.
     pub fn read_scope(&self) -> Result<Scope, Denied> {
         self.require(Action::Read)?;
+        Ok(self.scope())
+    }
+
+    /// Of which series a vendor's answer may be computed.
+    pub fn analytics_scope(&self) -> Result<Scope, Denied> {
+        self.require(Action::AnalyticsRead)?;
         Ok(self.scope())
     }
 
@@ -122,6 +133,9 @@ mod tests {
         let grant = Grant::new(Access::Project(project("a")), "delete".parse().unwrap(), None);
         assert_eq!(grant.delete_scope(), Ok(Scope::Project(project("a"))));
         assert_eq!(grant.read_scope(), Err(Denied::Scope(Action::Read)), "deleting is not reading");
+        let grant = Grant::new(Access::Project(project("a")), "analytics:read".parse().unwrap(), None);
+        assert_eq!(grant.analytics_scope(), Ok(Scope::Project(project("a"))));
+        assert_eq!(grant.read_scope(), Err(Denied::Scope(Action::Read)), "seeing sums is not seeing series");
     }
 
     #[test]

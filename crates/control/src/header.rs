@@ -36,6 +36,13 @@ pub(crate) fn credential(header: &str) -> Result<Cow<'_, str>, Denied> {
     Err(Denied::Invalid)
 }
 
+/// The credential that `header` carries, which may also be the token alone, without a scheme.
+pub(crate) fn credential_or_bare(header: &str) -> Result<Cow<'_, str>, Denied> {
+    let bare = header.trim_matches([' ', '\t']);
+    let is_bare = !bare.is_empty() && bare.len() <= HEADER_BYTES_MAX && !bare.contains([' ', '\t']);
+    if is_bare { Ok(Cow::Borrowed(bare)) } else { credential(header) }
+}
+
 fn password(encoded: &str) -> Option<String> {
     let pair = String::from_utf8(BASE64.decode(encoded).ok()?).ok()?;
     Some(pair.split_once(':')?.1.to_owned())
@@ -69,5 +76,20 @@ mod tests {
             assert_eq!(credential(header), expected.map(Cow::Borrowed), "{header:?}");
         }
         assert_eq!(credential(&format!("Bearer {}", "a".repeat(2000))), Err(Denied::Invalid));
+    }
+
+    #[test]
+    fn where_a_bare_key_will_do_the_schemes_still_do() {
+        for (header, expected) in [
+            ("abc", Ok("abc")),
+            (" abc\t", Ok("abc")),
+            ("Bearer abc", Ok("abc")),
+            ("Basic dXNlcjphYmM=", Ok("abc")),
+            ("", Err(Denied::Missing)),
+            ("Digest abc", Err(Denied::Invalid)),
+        ] {
+            assert_eq!(credential_or_bare(header), expected.map(Cow::Borrowed), "{header:?}");
+        }
+        assert_eq!(credential_or_bare(&"a".repeat(2000)), Err(Denied::Invalid));
     }
 }

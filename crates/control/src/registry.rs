@@ -156,7 +156,11 @@ impl Control {
         }
     }
 
-    fn has_project(&self, id: &ProjectId) -> Result<bool, ControlError> {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn has_project(&self, id: &ProjectId) -> Result<bool, ControlError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM projects WHERE id = ?1)";
         self.file.connection.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(self.file.sqlite())
     }

@@ -11,7 +11,10 @@ use crate::ControlError;
 /// How long a writer waits for another process to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-const VERSION: i64 = 1;
+/// What each version adds to the one before; a new file gets all of them. A step that was released never changes.
+const STEPS: &[&str] = &[TABLES, ENDPOINTS];
+
+const VERSION: i64 = STEPS.len() as i64;
 
 /// Version 1. Times are ms since the Unix epoch; a token without a project is an operator's.
 const TABLES: &str = "
@@ -31,6 +34,26 @@ const TABLES: &str = "
         revoked_ms    INTEGER
     ) STRICT;
     CREATE INDEX tokens_by_name ON tokens (name);
+";
+
+/// The step that adds endpoints. Two projects may call theirs alike.
+const ENDPOINTS: &str = "
+    CREATE TABLE endpoints (
+        project_id       TEXT NOT NULL REFERENCES projects (id),
+        id               TEXT NOT NULL,
+        namespace        TEXT NOT NULL,
+        name             TEXT NOT NULL,
+        model            TEXT,
+        tier             TEXT,
+        region           TEXT,
+        cluster          TEXT,
+        gpu_model        TEXT,
+        gpu_count        INTEGER,
+        budget_usd_month REAL,
+        warm_replicas    INTEGER,
+        PRIMARY KEY (project_id, id),
+        UNIQUE (project_id, namespace, name)
+    ) STRICT;
 ";
 
 /// One connection, and the path for its errors.
@@ -95,12 +118,14 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Taking the write lock first makes two processes that open a new file take turns.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut version = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(TABLES)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let missing = usize::try_from(version).ok().and_then(|done| STEPS.get(done..)).unwrap_or(&[]);
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    if !missing.is_empty() {
         transaction.pragma_update(None, "user_version", VERSION)?;
-        version = VERSION;
     }
     transaction.commit()?;
-    Ok((connection, version))
+    Ok((connection, version.max(VERSION)))
 }

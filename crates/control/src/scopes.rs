@@ -16,11 +16,28 @@ pub enum Action {
     Admin,
     /// Delete series.
     Delete,
+    /// See what the vendors' APIs compute from the series.
+    AnalyticsRead,
+    /// Read logs.
+    LogsRead,
+    /// See which endpoints there are.
+    EndpointsRead,
+    /// Call an endpoint. Nothing here does: it is what gateways that share the tokens may ask for.
+    EndpointsExecute,
 }
 
 impl Action {
     /// Every action, in the order shown. A new one goes to the end: its place is its bit in the file.
-    const ALL: [Action; 4] = [Action::Write, Action::Read, Action::Admin, Action::Delete];
+    const ALL: [Action; 8] = [
+        Action::Write,
+        Action::Read,
+        Action::Admin,
+        Action::Delete,
+        Action::AnalyticsRead,
+        Action::LogsRead,
+        Action::EndpointsRead,
+        Action::EndpointsExecute,
+    ];
 
     /// The name in `--scope` and in messages.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +46,10 @@ impl Action {
             Action::Read => "read",
             Action::Admin => "admin",
             Action::Delete => "delete",
+            Action::AnalyticsRead => "analytics:read",
+            Action::LogsRead => "logs:read",
+            Action::EndpointsRead => "endpoints:read",
+            Action::EndpointsExecute => "endpoints:execute",
         }
     }
 }
@@ -55,6 +76,16 @@ impl Scopes {
     #[inline]
     pub fn contains(self, action: Action) -> bool {
         self.0 & 1 << action as u32 != 0
+    }
+
+    /// Whether the set allows `action`: it holds it, or one that shows as much.
+    ///
+    /// Who may read all series may also see what is computed from them, and whose they are. Logs are not made of
+    /// series, and may hold what users wrote: they need a scope of their own.
+    #[inline]
+    pub fn allows(self, action: Action) -> bool {
+        let follows_from_read = matches!(action, Action::AnalyticsRead | Action::EndpointsRead);
+        self.contains(action) || (follows_from_read && self.contains(Action::Read))
     }
 
     /// The actions of both sets.
@@ -106,10 +137,28 @@ mod tests {
             assert_eq!(text.parse::<Scopes>().unwrap().to_string(), shown);
         }
         assert_eq!("write,read".parse(), Ok(Scopes::WRITE_READ));
-        assert_eq!("delete,admin,read,write".parse(), Ok(Scopes::ALL));
-        for text in ["", "write,", "Write", "logs:read"] {
+        let all = "write,read,admin,delete,analytics:read,logs:read,endpoints:read,endpoints:execute";
+        assert_eq!((all.parse(), Scopes::ALL.to_string().as_str()), (Ok(Scopes::ALL), all));
+        for text in ["", "write,", "Write", "logs:write"] {
             let refused = text.parse::<Scopes>().unwrap_err().to_string();
-            assert!(refused.ends_with("known: write,read,admin,delete"), "{text:?}: {refused}");
+            assert!(refused.ends_with(&format!("known: {all}")), "{text:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn reading_series_shows_what_is_computed_of_them_and_nothing_more() {
+        let table = [
+            ("read", "read,analytics:read,endpoints:read"),
+            ("write", "write"),
+            ("analytics:read", "analytics:read"),
+            ("logs:read,endpoints:execute", "logs:read,endpoints:execute"),
+            ("admin", "admin"),
+        ];
+        for (held, allowed) in table {
+            let (held, allowed): (Scopes, Scopes) = (held.parse().unwrap(), allowed.parse().unwrap());
+            for action in Action::ALL {
+                assert_eq!(held.allows(action), allowed.contains(action), "{held}: {action}");
+            }
         }
     }
 }

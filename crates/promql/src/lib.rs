@@ -33,4 +33,5 @@ pub use error::{EvalError, ParseError};
 pub use expr::ValueType;
 pub use functions::functions;
 pub use limits::TextLimits;
+pub use print::Quoted;
 pub use query::{Answer, Context, Query, Steps, parse_selector};

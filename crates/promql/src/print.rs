@@ -20,7 +20,8 @@ pub(crate) fn number_text(v: f64) -> String {
 }
 
 /// A text between quotes, with the escapes that PromQL reads.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use model::{Budget, Columns, InstantSeries, Labels, Matcher, Point, Queryable, RangeSeries, Timestamp, Value};
+use model::{
+    Budget, Columns, InstantSeries, Labels, Matcher, Point, Queryable, RangeSeries, TimeRange, Timestamp, Value,
+};
 
 use crate::annotation::Notes;
 use crate::eval::{Column, Evaluator, Grid, Naming, PointRef, QuerySpan, STEPS_MAX, Selections, Series, samples};
@@ -142,6 +144,25 @@ impl Query {
     /// Errors: the system has no thread for a deep expression.
     pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, EvalError> {
         with_stack(self.depth, || selectors(&self.expr)).map_err(EvalError::Storage)
+    }
+
+    /// What an evaluation at `steps` would read: the matchers of each selector and the range of time it needs. An
+    /// evaluation at one time is one step there.
+    ///
+    /// Errors: lengths of time that cannot be computed, too many steps, no thread for a deep expression.
+    pub fn reads(&self, steps: Steps, lookback_ms: i64) -> Result<Vec<(Vec<Matcher>, TimeRange)>, EvalError> {
+        let span = QuerySpan { start: steps.start, end: steps.end, step_ms: steps.step_ms.max(1) };
+        let Some(grid) = Grid::between(steps.start, steps.end, steps.step_ms, STEPS_MAX) else {
+            return Err(EvalError::Invalid(format!("query has more than {STEPS_MAX} steps")));
+        };
+        let wanted = with_stack(self.depth, || {
+            let mut expr = Cow::Borrowed(&self.expr);
+            if self.follows_query {
+                settle(expr.to_mut(), &span)?;
+            }
+            Ok(Selections::wanted(&expr, grid, span, lookback_ms))
+        });
+        wanted.unwrap_or_else(|message| Err(EvalError::Storage(message)))
     }
 
     /// The query over as many lines as it takes to read it.

@@ -10,6 +10,7 @@ use control::{Access, Action, Denied, Grant};
 use model::ProjectId;
 
 use crate::body;
+use crate::dialect::Dialect;
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -39,26 +40,63 @@ impl FromRequestParts<App> for Granted {
     }
 }
 
+/// What stands before one route.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) app: App,
+    pub(crate) need: Need,
+    pub(crate) dialect: Dialect,
+    /// The route's path in the table, which names its bucket.
+    pub(crate) path: &'static str,
+}
+
+/// What a request may still ask of a vendor's route; the handler spends it when it has to compute an answer.
+///
+/// Q: Why does the layer not? A: an answer that was computed for an earlier request costs nothing, and is free.
+#[derive(Clone)]
+pub(crate) struct Allowance(Gate);
+
+impl Allowance {
+    /// Counts one computed answer against the token, or refuses it.
+    pub(crate) fn spend(&self, grant: &Grant) -> Result<(), ApiError> {
+        let Gate { app, dialect, path, .. } = &self.0;
+        let Some(topic) = dialect.topic() else { return Ok(()) };
+        app.rates().take(topic, grant.key_id(), path).map_err(ApiError::RateLimited)
+    }
+}
+
+impl FromRequestParts<App> for Allowance {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Allowance, ApiError> {
+        let allowance = parts.extensions.get::<Allowance>().cloned();
+        allowance.ok_or_else(|| ApiError::internal("a route that has limits is declared to need nothing"))
+    }
+}
+
 /// The layer around every route: lets a request through with its grant, or answers 401, 403 or 404.
 pub(crate) async fn authorize(
-    State((app, need)): State<(App, Need)>,
+    State(gate): State<Gate>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let path = path.map_err(|error| ApiError::BadData(error.to_string()))?;
-    if need != Need::Nothing {
+    if gate.need != Need::Nothing {
         let project = path.iter().find(|(name, _)| *name == PROJECT_PARAM).map(|(_, id)| id);
-        let mut granted = grant(&app, request.headers(), need, project);
+        let mut granted = grant(&gate, request.headers(), project);
         if matches!(granted, Err(ApiError::Unauthorized)) && request.headers().contains_key(header::AUTHORIZATION) {
-            let (looking, now) = (app.clone(), crate::clock::now_ms());
+            let (looking, now) = (gate.app.clone(), crate::clock::now_ms());
             let looked = tokio::task::spawn_blocking(move || looking.look_for_new_token(now));
             if looked.await.unwrap_or(false) {
-                granted = grant(&app, request.headers(), need, project);
+                granted = grant(&gate, request.headers(), project);
             }
         }
         match granted {
-            Ok(grant) => drop(request.extensions_mut().insert(grant)),
+            Ok(grant) => {
+                request.extensions_mut().insert(grant);
+                request.extensions_mut().insert(Allowance(gate));
+            }
             Err(refusal) => {
                 body::discard(request.into_body()).await;
                 return Err(refusal);
@@ -68,15 +106,19 @@ pub(crate) async fn authorize(
     Ok(next.run(request).await)
 }
 
-fn grant(app: &App, headers: &HeaderMap, need: Need, project: Option<&str>) -> Result<Grant, ApiError> {
+fn grant(gate: &Gate, headers: &HeaderMap, project: Option<&str>) -> Result<Grant, ApiError> {
     // A header that is not ASCII holds no token.
     let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
-    let grant = app.authority().authorize(header, crate::clock::now_ms())?;
-    match need {
+    let (authority, now) = (gate.app.authority(), crate::clock::now_ms());
+    let grant = match gate.dialect.takes_bare_tokens() {
+        true => authority.authorize_or_bare(header, now)?,
+        false => authority.authorize(header, now)?,
+    };
+    match gate.need {
         Need::Nothing => {}
-        Need::Token(action) => grant.require(action)?,
+        Need::Token(action) => require(&grant, action)?,
         Need::Operator(action) => {
-            grant.require(action)?;
+            require(&grant, action)?;
             if let Access::Project(_) = grant.access() {
                 return Err(ApiError::Forbidden("this needs an operator's token".to_owned()));
             }
@@ -86,6 +128,10 @@ fn grant(app: &App, headers: &HeaderMap, need: Need, project: Option<&str>) -> R
         Some(id) => narrow(&grant, id),
         None => Ok(grant),
     }
+}
+
+fn require(grant: &Grant, needed: Action) -> Result<(), ApiError> {
+    if grant.allows(needed) { Ok(()) } else { Err(ApiError::Scope { needed, held: grant.scopes() }) }
 }
 
 /// Narrows a grant to the project that the path names.

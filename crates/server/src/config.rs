@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ServeError;
+use crate::{Mapping, Rate, RateCard, ServeError};
 
 /// What `promenade serve` was asked to do.
 #[derive(Clone, Debug)]
@@ -23,8 +24,19 @@ pub struct Config {
     pub block_max: Option<Duration>,
     /// How far behind its series' newest sample a sample may be. Bound: at most [`OUT_OF_ORDER_WINDOW_MAX`].
     pub out_of_order_window: Duration,
+    /// The catalog of the vendor APIs; `None` takes the embedded one.
+    pub catalog: Option<PathBuf>,
+    /// The time 95 % of requests should take at most: what scores and alerts are measured against. Bounds:
+    /// [`LATENCY_TARGET_MIN`] to [`LATENCY_TARGET_MAX`].
+    pub latency_target: Duration,
     /// Whether requests need no token; only on a loopback address.
     pub insecure_no_auth: bool,
+    /// What things cost; without it costs are not recorded.
+    pub rate_card: Option<Arc<RateCard>>,
+    /// What is done to series when they are first seen.
+    pub mapping: Arc<Mapping>,
+    /// How often one token may ask one of the vendors' routes. Bounds: 1 to [`RATE_PER_HOUR_MAX`].
+    pub rate: Rate,
     /// The bounds of everything else.
     pub limits: Limits,
 }
@@ -40,6 +52,13 @@ pub const BLOCK_LEN_MAX: Duration = Duration::from_secs(92 * 24 * 3600);
 /// A month: beyond it "late" means an import, which has its own way in.
 pub const OUT_OF_ORDER_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
+/// Nothing that computes answers faster.
+pub const LATENCY_TARGET_MIN: Duration = Duration::from_millis(1);
+/// The longest bucket of the engines' histograms is of that order.
+pub const LATENCY_TARGET_MAX: Duration = Duration::from_secs(3600);
+/// A thousand a second: beyond it a limit limits nothing.
+pub const RATE_PER_HOUR_MAX: u32 = 3_600_000;
+
 impl Config {
     /// The defaults: tokens needed, 90 days, 24 hours.
     pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Config {
@@ -50,7 +69,12 @@ impl Config {
             retention_bytes: None,
             block_max: None,
             out_of_order_window: Duration::from_secs(24 * 3600),
+            catalog: None,
+            latency_target: Duration::from_secs(1),
             insecure_no_auth: false,
+            rate_card: None,
+            mapping: Arc::new(Mapping::built_in()),
+            rate: Rate::PerHour(3600),
             limits: Limits::default(),
         }
     }
@@ -93,6 +117,17 @@ impl Config {
                 "out-of-order window is {:?}, at most {OUT_OF_ORDER_WINDOW_MAX:?}",
                 self.out_of_order_window
             ));
+        }
+        if !(LATENCY_TARGET_MIN..=LATENCY_TARGET_MAX).contains(&self.latency_target) {
+            let target = self.latency_target;
+            return refuse(format!(
+                "latency target is {target:?}, bounds {LATENCY_TARGET_MIN:?} to {LATENCY_TARGET_MAX:?}"
+            ));
+        }
+        if let Rate::PerHour(n) = self.rate
+            && !(1..=RATE_PER_HOUR_MAX).contains(&n)
+        {
+            return refuse(format!("rate limit is {n} an hour, bounds 1 to {RATE_PER_HOUR_MAX}"));
         }
         self.limits.check()
     }
@@ -190,6 +225,8 @@ limits! {
     lookback: Duration = secs(300), secs(1) => secs(86_400);
     /// Time for requests in progress to end when the server stops.
     drain_timeout: Duration = secs(10), MILLIS_10 => secs(600);
+    /// How long after a minute its samples are taken to be there, and what it used and cost is recorded.
+    recorder_delay: Duration = secs(60), Duration::ZERO => secs(3600);
     /// How often due work of the store is looked for.
     maintenance_interval: Duration = secs(15), MILLIS_10 => secs(300);
 }
@@ -217,6 +254,8 @@ mod tests {
             (Config { retention_bytes: Some(1 << 20), ..good.clone() }, "retention size is 1048576 bytes, at least"),
             (Config { block_max: Some(secs(3600)), ..good.clone() }, "longest block is 3600s, bounds 7200s to"),
             (Config { out_of_order_window: secs(32 * 86_400), ..good.clone() }, "out-of-order window is 2764800s"),
+            (Config { latency_target: secs(0), ..good.clone() }, "latency target is 0ns, bounds 1ms to 3600s"),
+            (Config { rate: Rate::PerHour(0), ..good.clone() }, "rate limit is 0 an hour, bounds 1 to 3600000"),
             (limits(|l| l.connections_max = 0), "connections_max is 0, bounds 1 to 65536"),
             (limits(|l| l.query_timeout = secs(0)), "query_timeout is 0ns, bounds 10ms to 3600s"),
         ];

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use control::{ControlError, Denied};
+use control::{Action, ControlError, Denied, Scopes, SeveralProjects};
 use model::{Interrupt, StorageError};
 use promql::{EvalError, ParseError};
 use thiserror::Error;
 use tsdb::{AppendError, TsdbError};
 use wire::{ReadError, UnsupportedMedia, WireError};
+
+use crate::rates::Exceeded;
 
 /// Why the server could not start, or ended.
 #[derive(Debug, Error)]
@@ -36,13 +38,21 @@ pub enum ServeError {
     /// The store cannot be opened or closed.
     #[error("open the store")]
     Store(#[from] TsdbError),
+    /// The catalog of the vendor APIs is refused.
+    #[error("catalog {path}")]
+    Catalog {
+        /// The file, or `embedded`.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: clouds::CatalogError,
+    },
     /// The process lacks something it needs from the system.
     #[error("start the server")]
     System(#[from] io::Error),
 }
 
 /// Why a request was not answered as asked: one variant for each thing a client can tell apart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum ApiError {
     /// 400: a parameter, a body or an expression is wrong.
     BadData(String),
@@ -50,6 +60,13 @@ pub(crate) enum ApiError {
     Unauthorized,
     /// 403: a valid token that may not do this.
     Forbidden(String),
+    /// 403: a valid token without the scope that this needs.
+    Scope {
+        /// The scope.
+        needed: Action,
+        /// What the token has.
+        held: Scopes,
+    },
     /// 404: what the path names is not there.
     NotFound(String),
     /// 408: the body did not arrive in time.
@@ -58,6 +75,8 @@ pub(crate) enum ApiError {
     TooLarge(String),
     /// 429: the project has as much of something as it may have.
     Limited(String),
+    /// 429: the token has asked as often as it may.
+    RateLimited(Exceeded),
     /// 415: the body is of a kind this server does not read.
     Unsupported(String),
     /// 422: a well-formed query that cannot be answered.
@@ -91,16 +110,16 @@ impl ApiError {
         ApiError::Internal
     }
 
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             ApiError::BadData(_) => StatusCode::BAD_REQUEST,
             ApiError::Unauthorized => StatusCode::UNAUTHORIZED,
-            ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
+            ApiError::Forbidden(_) | ApiError::Scope { .. } => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             ApiError::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ApiError::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::Limited(_) | ApiError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Execution(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::Canceled => client_closed_request(),
             ApiError::Timeout | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -115,9 +134,9 @@ impl ApiError {
                 "bad_data"
             }
             ApiError::Unauthorized => "unauthorized",
-            ApiError::Forbidden(_) => "forbidden",
+            ApiError::Forbidden(_) | ApiError::Scope { .. } => "forbidden",
             ApiError::NotFound(_) => "not_found",
-            ApiError::Limited(_) => "too_many_requests",
+            ApiError::Limited(_) | ApiError::RateLimited(_) => "too_many_requests",
             ApiError::Execution(_) => "execution",
             ApiError::Canceled => "canceled",
             ApiError::Timeout => "timeout",
@@ -126,8 +145,12 @@ impl ApiError {
         }
     }
 
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
+            ApiError::Scope { needed, .. } => format!("token lacks scope {needed}"),
+            ApiError::RateLimited(Exceeded { limit, retry_after_s }) => {
+                format!("more than {limit} requests an hour by one token; come back in {retry_after_s} s")
+            }
             ApiError::BadData(what)
             | ApiError::Forbidden(what)
             | ApiError::NotFound(what)
@@ -146,13 +169,35 @@ impl ApiError {
         }
     }
 
+    /// The answer in TensorOne's envelope.
+    pub(crate) fn into_envelope(self) -> Response {
+        let code = match &self {
+            ApiError::BadData(_) | ApiError::BodyTimeout(_) | ApiError::TooLarge(_) | ApiError::Unsupported(_) => {
+                "INVALID_PARAMETERS"
+            }
+            ApiError::Unauthorized => "UNAUTHORIZED",
+            ApiError::Forbidden(_) | ApiError::Scope { .. } => "INSUFFICIENT_PERMISSIONS",
+            ApiError::NotFound(_) => "NOT_FOUND",
+            ApiError::Limited(_) | ApiError::RateLimited(_) => "RATE_LIMIT_EXCEEDED",
+            ApiError::Execution(_) => "QUERY_FAILED",
+            ApiError::Canceled => "CANCELED",
+            ApiError::Timeout => "TIMEOUT",
+            ApiError::Unavailable(_) => "UNAVAILABLE",
+            ApiError::Internal => "INTERNAL_ERROR",
+        };
+        let body = serde_json::json!({"error": code, "message": self.message(), "details": {}});
+        self.answer("application/json", body.to_string().into_bytes())
+    }
+
     /// The answer as text, for write endpoints: senders log the first bytes of a body as they are.
     pub(crate) fn into_text(self) -> Response {
         let body = self.message() + "\n";
         self.answer("text/plain; charset=utf-8", body.into_bytes())
     }
 
-    fn answer(&self, content_type: &'static str, body: Vec<u8>) -> Response {
+    /// The answer with `body`; the headers say what the status alone does not. The error goes along, so that a path of
+    /// another vendor can put it into that vendor's words.
+    pub(crate) fn answer(&self, content_type: &'static str, body: Vec<u8>) -> Response {
         let mut response = (self.status(), [(header::CONTENT_TYPE, content_type)], body).into_response();
         match self {
             ApiError::Unauthorized => {
@@ -165,12 +210,16 @@ impl ApiError {
             ApiError::Limited(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(LIMIT_RETRY_AFTER_S));
             }
+            ApiError::RateLimited(exceeded) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_s));
+            }
             // The rest of the body is still on its way: the connection cannot be used again.
             ApiError::BodyTimeout(_) | ApiError::TooLarge(_) => {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             ApiError::BadData(_)
             | ApiError::Forbidden(_)
+            | ApiError::Scope { .. }
             | ApiError::NotFound(_)
             | ApiError::Unsupported(_)
             | ApiError::Execution(_)
@@ -178,6 +227,7 @@ impl ApiError {
             | ApiError::Timeout
             | ApiError::Internal => {}
         }
+        response.extensions_mut().insert(self.clone());
         response
     }
 }
@@ -281,6 +331,12 @@ impl From<TsdbError> for ApiError {
             cause = error.source();
         }
         ApiError::internal(error)
+    }
+}
+
+impl From<SeveralProjects> for ApiError {
+    fn from(several: SeveralProjects) -> ApiError {
+        ApiError::BadData(several.to_string())
     }
 }
 

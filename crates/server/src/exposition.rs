@@ -103,6 +103,8 @@ fn ingest(text: &mut Text, app: &App) {
         ("promenade_ingest_samples_total", "Float samples stored.", &new.floats),
         ("promenade_ingest_histograms_total", "Native histogram samples stored.", &new.histograms),
         ("promenade_ingest_exemplars_total", "Exemplars stored.", &new.exemplars),
+        ("promenade_ingest_copies_total", "Float samples stored under further names.", &ingest.copies),
+        ("promenade_ingest_refused_copies_total", "Float samples refused under further names.", &ingest.copies_refused),
         ("promenade_ingest_duplicate_samples_total", "Float samples received again.", &again.floats),
         ("promenade_ingest_duplicate_histograms_total", "Native histograms received again.", &again.histograms),
         ("promenade_ingest_duplicate_exemplars_total", "Exemplars received again.", &again.exemplars),
@@ -127,6 +129,12 @@ fn process(text: &mut Text, app: &App) {
         "Maintenance rounds of the store that failed.",
         app.metrics().maintenance_failures.load(Relaxed),
     );
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this millennium are exact in a float")]
+    let recorded = app.metrics().recorded_until.load(Relaxed) as f64 / 1000.0;
+    let help = "End of the newest minute whose usage and cost are recorded, since the Unix epoch, in seconds.";
+    text.gauge("promenade_recorded_until_time_seconds", help, recorded);
+    let failures = app.metrics().recorder_failures.load(Relaxed);
+    text.counter("promenade_recorder_failures_total", "Rounds of the recorder that failed.", failures);
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this millennium are exact in a float")]
     let started = app.metrics().started as f64 / 1000.0;
     text.gauge("process_start_time_seconds", "Start of the process since the Unix epoch, in seconds.", started);

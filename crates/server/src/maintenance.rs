@@ -1,16 +1,23 @@
 //! The clockwork beside requests: the store's due work, and the tokens' changes.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use control::Authority;
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
+use crate::pool::Ask;
+use crate::recorder::Recorder;
 use crate::state::App;
 
 /// A revoked token must not work for longer than a second.
 const TOKENS_INTERVAL: Duration = Duration::from_millis(500);
 /// Writes resume within five seconds after the disk does.
 const HEAL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether a minute is due.
+const RECORDER_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Lets the store do what is due, one round at a time; ends when dropped.
 pub(crate) async fn maintain(app: App) {
@@ -48,20 +55,56 @@ pub(crate) async fn heal(app: App) {
     }
 }
 
-/// Reads tokens again when another process has changed them; ends when dropped.
-pub(crate) async fn follow_tokens(app: App) {
+/// Reads tokens and endpoints again when another process has changed them; ends when dropped.
+pub(crate) async fn follow_registry(app: App) {
     let mut ticks = ticks(TOKENS_INTERVAL);
     loop {
         ticks.tick().await;
         let refreshed = {
             let app = app.clone();
-            tokio::task::spawn_blocking(move || app.authority().refresh()).await
+            tokio::task::spawn_blocking(move || {
+                app.rates().forget_idle();
+                // Both are tried whatever becomes of the other.
+                let (tokens, endpoints) = (app.authority().refresh(), app.endpoints().refresh());
+                Ok::<_, control::ControlError>(tokens? | endpoints?)
+            })
+            .await
         };
         match refreshed {
-            Ok(Ok(true)) => tracing::debug!("tokens have changed"),
+            Ok(Ok(true)) => tracing::debug!("tokens or endpoints have changed"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => tracing::error!("read tokens: {error}"),
-            Err(panic) => tracing::error!("read tokens: {panic}"),
+            Ok(Err(error)) => tracing::error!("read tokens and endpoints: {error}"),
+            Err(panic) => tracing::error!("read tokens and endpoints: {panic}"),
+        }
+    }
+}
+
+/// Records minute after minute, once the samples of the first one are there; ends when dropped.
+pub(crate) async fn record(app: App) {
+    let delay = app.config().limits.recorder_delay;
+    tokio::time::sleep(delay).await;
+    let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+    let seed = app.writes().seed_of("recorder");
+    let recorder = Arc::new(Mutex::new(Recorder::new(app.config().rate_card.clone(), delay_ms, seed)));
+    let grant = Authority::server_grant();
+    let mut ticks = ticks(RECORDER_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let (recording, recorder) = (app.clone(), recorder.clone());
+        let recorded = app.queries().run(Ask::new(&grant, "recorder", ""), move |budget| {
+            let mut recorder = recorder.lock();
+            let (endpoints, now) = (recording.endpoints().view(), crate::clock::now_ms());
+            let outcome = recorder.advance(recording.store(), &endpoints, now, budget);
+            recording.metrics().recorded_until.store(recorder.until().unwrap_or(0), Relaxed);
+            outcome
+        });
+        match recorded.await {
+            Ok(0) => {}
+            Ok(minutes) => tracing::debug!("{minutes} minutes are recorded"),
+            Err(error) => {
+                app.metrics().recorder_failures.fetch_add(1, Relaxed);
+                tracing::error!("record: {}", error.message());
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the server counts about itself: requests by route, ingest and refusals; `/metrics` prints it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
@@ -34,6 +34,10 @@ pub(crate) struct Metrics {
     pub(crate) maintenance_failures: AtomicU64,
     /// Series that lost samples to deletions.
     pub(crate) deleted_series: AtomicU64,
+    /// The end of the newest minute recorded; 0 before the first.
+    pub(crate) recorded_until: AtomicI64,
+    /// Rounds of the recorder that failed.
+    pub(crate) recorder_failures: AtomicU64,
 }
 
 impl Metrics {
@@ -44,6 +48,8 @@ impl Metrics {
             ingest: IngestMetrics::default(),
             maintenance_failures: AtomicU64::new(0),
             deleted_series: AtomicU64::new(0),
+            recorded_until: AtomicI64::new(0),
+            recorder_failures: AtomicU64::new(0),
         }
     }
 
@@ -156,6 +162,9 @@ pub(crate) struct IngestMetrics {
     pub(crate) duplicates: KindCounters,
     /// What was refused, by reason; the reasons are a fixed few.
     pub(crate) refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// What was written beside it as copies, and which copies were refused.
+    pub(crate) copies: AtomicU64,
+    pub(crate) copies_refused: AtomicU64,
 }
 
 /// Counters of samples and exemplars.
@@ -179,6 +188,8 @@ impl IngestMetrics {
     pub(crate) fn count(&self, report: &AppendReport, refusals: &Refusals) {
         self.written.add(report.written);
         self.duplicates.add(report.duplicates);
+        self.copies.fetch_add(report.copies.written, Relaxed);
+        self.copies_refused.fetch_add(report.copies.refused, Relaxed);
         if !refusals.is_empty() {
             let mut refused = self.refused.lock();
             for (reason, n) in refusals.counts() {

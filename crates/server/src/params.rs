@@ -60,6 +60,11 @@ impl Params {
         Ok(())
     }
 
+    /// All names and values, those of the body first.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
     /// The first value of `name`; `None` when it is absent or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let first = self.pairs.iter().find(|(n, _)| n == name);

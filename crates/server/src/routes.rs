@@ -10,16 +10,21 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 
-use crate::auth::{Need, authorize};
+use crate::auth::{Gate, Need, authorize};
+use crate::dialect::{Dialect, speak};
 use crate::metrics::observe;
+use crate::rates::Topic;
 use crate::state::App;
 use crate::{
-    absent, admin, cors, exemplars, exposition, features, federate, labels, language, metadata, pages, paths, queries,
-    query, read, search, series, status, targets, write,
+    absent, admin, cors, exemplars, exposition, features, federate, huggingface, labels, language, metadata, pages,
+    paths, queries, query, read, search, series, status, targets, tensorone, write,
 };
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
 pub(crate) const PROJECT_BASE: &str = "/v1alpha5/projects/{project_id}/metrics/timeseries";
+
+/// One of TensorOne's paths.
+const OPTIMIZATION: &str = "/v2/monitoring/performance/optimization";
 
 /// Answers shorter than this go out as they are: one Ethernet packet with its headers.
 const COMPRESSED_BYTES_MIN: u64 = 1024;
@@ -33,6 +38,8 @@ pub struct Route {
     pub path: &'static str,
     /// What a caller must have.
     pub need: Need,
+    /// In whose words it refuses.
+    pub dialect: Dialect,
 }
 
 struct Entry {
@@ -53,7 +60,7 @@ const POST_PUT: &[&str] = &["POST", "PUT"];
 const READ: &[&str] = &["GET", "POST"];
 
 fn table() -> Vec<Entry> {
-    use Action::{Admin, Delete, Read, Write};
+    use Action::{Admin, AnalyticsRead, Delete, Read, Write};
     use Need::{Nothing, Operator, Token};
     vec![
         entry(GET, "/", Nothing, pages::root),
@@ -83,6 +90,23 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/scrape_pools", Token(Read), targets::pools),
         entry(READ, "/api/v1/rules", Token(Read), absent::rules),
         entry(READ, "/api/v1/alerts", Token(Read), absent::alerts),
+        tensorone(entry(GET, "/v2/endpoints/{endpoint_id}/metrics", Token(AnalyticsRead), tensorone::endpoint)),
+        tensorone(entry(POST, "/v2/endpoints/metrics/batch", Token(AnalyticsRead), tensorone::batch)),
+        tensorone(entry(GET, "/v2/monitoring/performance", Token(AnalyticsRead), tensorone::performance)),
+        tensorone(entry(GET, OPTIMIZATION, Token(AnalyticsRead), tensorone::optimization)),
+        huggingface(entry(
+            GET,
+            "/v2/endpoint/{namespace}/{name}/open-metrics",
+            Token(AnalyticsRead),
+            huggingface::open_metrics,
+        )),
+        huggingface(entry(GET, "/v2/endpoint/{namespace}/{name}/metrics", Token(AnalyticsRead), huggingface::all)),
+        huggingface(entry(
+            POST,
+            "/v2/endpoint/{namespace}/{name}/metrics/{metric}",
+            Token(AnalyticsRead),
+            huggingface::one,
+        )),
         entry(READ, "/api/v1/alertmanagers", Token(Read), absent::alertmanagers),
         entry(READ, "/api/v1/notifications", Token(Read), absent::notifications),
         entry(GET, "/api/v1/notifications/live", Token(Read), absent::live_notifications),
@@ -112,7 +136,19 @@ fn entry<T: 'static>(
     handler: impl Handler<T, App>,
 ) -> Entry {
     let filter = methods.iter().map(|method| filter(method)).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);
-    Entry { route: Route { methods, path, need }, handler: on(filter, handler) }
+    Entry { route: Route { methods, path, need, dialect: Dialect::Prometheus }, handler: on(filter, handler) }
+}
+
+/// A route that refuses in TensorOne's words and counts against its limits.
+fn tensorone(mut entry: Entry) -> Entry {
+    entry.route.dialect = Dialect::TensorOne(Topic::Metrics);
+    entry
+}
+
+/// A route that refuses in Hugging Face's words.
+fn huggingface(mut entry: Entry) -> Entry {
+    entry.route.dialect = Dialect::HuggingFace;
+    entry
 }
 
 fn filter(method: &str) -> MethodFilter {
@@ -139,7 +175,12 @@ pub(crate) fn router(app: &App) -> Router {
         }
     }
     let base = Entry {
-        route: Route { methods: READ, path: PROJECT_BASE, need: Need::Token(Action::Read) },
+        route: Route {
+            methods: READ,
+            path: PROJECT_BASE,
+            need: Need::Token(Action::Read),
+            dialect: Dialect::Prometheus,
+        },
         handler: on(MethodFilter::GET.or(MethodFilter::POST), query::base),
     };
     let base = guard(app, &base.route, base.handler);
@@ -165,7 +206,9 @@ fn compression() -> CompressionLayer<And<SizeAbove, NotForContentType>> {
 
 /// Puts the checks and counts of one route around its handler.
 fn guard(app: &App, route: &Route, handler: MethodRouter<App>) -> MethodRouter<App> {
+    let gate = Gate { app: app.clone(), need: route.need, dialect: route.dialect, path: route.path };
     handler
-        .route_layer(from_fn_with_state((app.clone(), route.need), authorize))
+        .route_layer(from_fn_with_state(gate, authorize))
+        .route_layer(from_fn_with_state(route.dialect, speak))
         .route_layer(from_fn_with_state((app.clone(), route.path), observe))
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use control::{Authority, Control};
+use clouds::Catalog;
+use control::{Authority, Control, Endpoints};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -49,11 +50,13 @@ impl Server {
         } else {
             Authority::open(&control_path(&config.data_dir))?
         };
+        let catalog = catalog(config.catalog.as_deref())?;
+        let endpoints = Endpoints::open(&control_path(&config.data_dir))?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{address}");
-        Ok(Server { app: App::new(config, authority), listener, address })
+        Ok(Server { app: App::new(config, authority, endpoints, catalog), listener, address })
     }
 
     /// The address listened on, with the port that the system chose for port 0.
@@ -75,7 +78,7 @@ impl Server {
         let limits = app.config().limits.clone();
         let router = routes::router(&app);
         let connections = tokio::spawn(async move { listener::serve(listener, router, &limits, stopped).await });
-        let tokens = tokio::spawn(maintenance::follow_tokens(app.clone()));
+        let tokens = tokio::spawn(maintenance::follow_registry(app.clone()));
 
         let outcome = until_shutdown(&app, shutdown).await;
         // The receivers are gone only if the connections' task has ended already.
@@ -93,6 +96,16 @@ impl Server {
     }
 }
 
+/// The catalog of the vendor APIs: the one in `file`, or the embedded one.
+fn catalog(file: Option<&Path>) -> Result<Catalog, ServeError> {
+    let Some(path) = file else {
+        return Catalog::embedded().map_err(|source| ServeError::Catalog { path: PathBuf::from("embedded"), source });
+    };
+    let yaml = std::fs::read_to_string(path)
+        .map_err(|error| ServeError::Config(format!("read catalog {}: {error}", path.display())))?;
+    Catalog::parse(&yaml).map_err(|source| ServeError::Catalog { path: path.to_owned(), source })
+}
+
 /// Opens the store and keeps it in shape until `shutdown`, which also ends the wait for a long replay.
 async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let mut shutdown = std::pin::pin!(shutdown);
@@ -100,7 +113,11 @@ async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result
         opened = open(app.clone()) => opened?,
         () = shutdown.as_mut() => return Ok(()),
     }
-    let ticks = [tokio::spawn(maintenance::maintain(app.clone())), tokio::spawn(maintenance::heal(app.clone()))];
+    let ticks = [
+        tokio::spawn(maintenance::maintain(app.clone())),
+        tokio::spawn(maintenance::heal(app.clone())),
+        tokio::spawn(maintenance::record(app.clone())),
+    ];
     shutdown.await;
     ticks.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(())

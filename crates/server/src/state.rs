@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use control::Authority;
+use clouds::Catalog;
+use control::{Authority, Endpoints};
 use model::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
+use crate::endpoints::Discovered;
+use crate::mapping::Mapping;
 use crate::metrics::Metrics;
 use crate::pool::QueryPool;
+use crate::rates::Rates;
 use crate::store::Store;
+use crate::tensorone::AnswerCache;
 use crate::write::WritePool;
 
 /// An unknown token makes the server look whether it is new, at most this often: strangers must not choose how often.
@@ -23,25 +28,35 @@ pub(crate) struct App(Arc<Parts>);
 struct Parts {
     config: Config,
     authority: Authority,
+    endpoints: Endpoints,
+    discovered: Discovered,
+    rates: Rates,
     /// When an unknown token last made the server look at the registry.
     looked_again: Mutex<Timestamp>,
     store: Store,
     metrics: Metrics,
     queries: QueryPool,
     writes: WritePool,
+    catalog: Arc<Catalog>,
+    answers: AnswerCache,
     /// Held by the one request that changes the store itself.
     admin: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
-    pub(crate) fn new(config: Config, authority: Authority) -> App {
+    pub(crate) fn new(config: Config, authority: Authority, endpoints: Endpoints, catalog: Catalog) -> App {
         App(Arc::new(Parts {
             store: Store::new(),
             metrics: Metrics::new(),
             queries: QueryPool::new(&config.limits),
             writes: WritePool::new(&config.limits),
+            catalog: Arc::new(catalog),
+            answers: AnswerCache::default(),
             admin: Arc::default(),
             authority,
+            endpoints,
+            discovered: Discovered::default(),
+            rates: Rates::new(config.rate),
             looked_again: Mutex::new(Timestamp::MIN),
             config,
         }))
@@ -55,6 +70,21 @@ impl App {
     /// Checks tokens.
     pub(crate) fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// The registered endpoints.
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.0.endpoints
+    }
+
+    /// Endpoints that labels told of.
+    pub(crate) fn discovered(&self) -> &Discovered {
+        &self.0.discovered
+    }
+
+    /// How often each token has asked.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     /// Reads the tokens again for one that is not known: it may have been made since the last look. Returns whether
@@ -91,6 +121,26 @@ impl App {
     /// Waits until no other request changes the store itself, and keeps others waiting while the turn is held.
     pub(crate) async fn admin_turn(&self) -> OwnedMutexGuard<()> {
         self.0.admin.clone().lock_owned().await
+    }
+
+    /// Which expressions the vendor APIs' answers are made of.
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        &self.0.catalog
+    }
+
+    /// What things cost, as the vendors' answers need it.
+    pub(crate) fn prices(&self) -> clouds::RateCard {
+        self.0.config.rate_card.as_ref().map(|card| card.prices()).unwrap_or_default()
+    }
+
+    /// Vendor answers that may be given again.
+    pub(crate) fn answers(&self) -> &AnswerCache {
+        &self.0.answers
+    }
+
+    /// What is done to series that are seen for the first time.
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.0.config.mapping
     }
 
     /// Where writes run.

@@ -70,6 +70,11 @@ impl Store {
         Ok(Reader { scope: grant.read_scope()?, db: self.db()? })
     }
 
+    /// The grant's view of the series as far as a vendor's answer is computed from them.
+    pub(crate) fn analytics_reader(&self, grant: &Grant) -> Result<Reader, ApiError> {
+        Ok(Reader { scope: grant.analytics_scope()?, db: self.db()? })
+    }
+
     /// The grant's way in.
     pub(crate) fn writer(&self, grant: &Grant) -> Result<Writer, ApiError> {
         Ok(Writer { write_as: grant.write_as()?, db: self.db()? })

@@ -24,7 +24,7 @@ mod wal;
 pub use cardinality::Cardinality;
 pub use db::{Db, Deleted};
 pub use error::{AppendError, Rejection, TsdbError};
-pub use head::{AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
+pub use head::{AppendReport, Appender, Copies, Follower, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub use integrity::Finding;
 pub use options::Options;
 pub use querier::Querier;

@@ -79,7 +79,10 @@ impl System {
     fn arguments(self, dir: &Path, listen: &str) -> Vec<String> {
         let dir = dir.display();
         let all = match self {
-            System::Promenade => format!("--log warn serve --data-dir {dir}/data --listen {listen}"),
+            // What is sent is what is stored, as with the others.
+            System::Promenade => {
+                format!("--log warn serve --data-dir {dir}/data --listen {listen} --mapping off")
+            }
             System::Prometheus => format!(
                 "--config.file={dir}/prometheus.yml --storage.tsdb.path={dir}/data --web.listen-address={listen} \
                  --web.enable-remote-write-receiver --log.level=error"

@@ -20,6 +20,12 @@ const CACHED: f64 = 0.42;
 const FINISHED: [f64; 4] = [0.86, 0.128, 0.01, 0.002];
 /// Share of each status code at the gateway: 200, 400, 422, 429, 503, 504.
 const CODES: [f64; 6] = [0.988, 0.005, 0.002, 0.001, 0.001, 0.003];
+/// Share of answers that the gateway has in its cache.
+const REPEATED: f64 = 0.3;
+/// Bytes of a token as text, and of what a request and each token of a streamed answer have around it.
+const TOKEN_BYTES: f64 = 4.5;
+const REQUEST_BYTES: f64 = 600.0;
+const EVENT_BYTES: f64 = 180.0;
 /// Share of requests with provisioned throughput.
 const PROVISIONED: f64 = 0.3;
 
@@ -36,6 +42,10 @@ pub(super) struct State {
     pub(super) finished: [f64; 4],
     pub(super) codes: [f64; 6],
     pub(super) tiers: [Tier; 2],
+    pub(super) request_bytes: f64,
+    pub(super) response_bytes: f64,
+    pub(super) cache_hits: f64,
+    pub(super) cache_misses: f64,
     pub(super) cpu_seconds: f64,
     pub(super) resident_bytes: f64,
     pub(super) started_s: f64,
@@ -152,6 +162,11 @@ impl Engine {
             tier.input_tokens += (input_tokens * share).round();
             tier.output_tokens += (moment.output_tokens * share).round();
         }
+        state.request_bytes += (input_tokens * TOKEN_BYTES + moment.requests * REQUEST_BYTES).round();
+        state.response_bytes += (moment.output_tokens * (TOKEN_BYTES + EVENT_BYTES)).round();
+        let hits = rng.whole(moment.requests * REPEATED).min(moment.requests);
+        state.cache_hits += hits;
+        state.cache_misses += moment.requests - hits;
         state.cpu_seconds += rng.near(INTERVAL_S * (0.3 + 0.05 * moment.running), 0.1);
         state.resident_bytes = (state.resident_bytes + 4096.0 * rng.whole_near(1.0, 1.0)).min(1.4e10);
     }
@@ -161,12 +176,5 @@ impl Engine {
         let mut scrape = self.target.scrape(t, &mut self.rng);
         VALUES.iter().for_each(|row| scrape.put((row.value)(&self.state)));
         self.histograms.iter().for_each(|histogram| histogram.export(&mut scrape));
-    }
-
-    /// The latest observations in each bucket of the histogram of `family` in `tier`.
-    pub(super) fn last_observed(&self, family: &str, tier: &str) -> &[f64] {
-        let row =
-            HISTOGRAMS.iter().position(|row| row.family == family && row.labels.contains(&("service_tier", tier)));
-        row.and_then(|row| self.histograms.get(row)).map_or(&[], Histogram::last_observed)
     }
 }

@@ -2,14 +2,11 @@
 
 use model::{Metadata, MetricKind};
 
-use crate::demo_fleet::bounds::{REQUEST, STEP_TOKENS, TOKEN_GAP, TOKENS, TTFT};
+use crate::demo_fleet::bounds::{DURATION, REQUEST, STEP_TOKENS, TOKEN_GAP, TOKENS, TTFT};
 use crate::demo_fleet::engine::{Moment, Observed, State};
 
-/// The histogram whose median Crusoe also shows as a gauge.
-pub(super) const CRUSOE_TTFT: &str = "crusoe_inference_histogram_first_token_latency";
-/// The service tiers, the order of [`State::tiers`].
-pub(super) const TIERS: [&str; 2] = ["on_demand", "pt"];
-
+/// What the server records Crusoe's gauge from.
+const CRUSOE_TTFT: &str = "crusoe_inference_histogram_first_token_latency";
 type LabelPairs = &'static [(&'static str, &'static str)];
 
 /// One exported series.
@@ -57,8 +54,12 @@ const fn code(labels: LabelPairs, value: fn(&State) -> f64) -> ValueRow {
     counter("http_requests", labels, value, "Requests answered by the gateway.")
 }
 
+const fn counted(labels: LabelPairs, value: fn(&State) -> f64) -> ValueRow {
+    counter("inference_requests_total", labels, value, "Requests answered by the gateway, by status.")
+}
+
 /// Every series of an engine that is no part of a histogram.
-pub(super) static VALUES: [ValueRow; 28] = [
+pub(super) static VALUES: [ValueRow; 38] = [
     gauge("vllm:num_requests_running", ENGINE, |s| s.running, "Number of requests in model execution batches."),
     gauge("vllm:num_requests_waiting", ENGINE, |s| s.waiting, "Number of requests waiting to be processed."),
     gauge("vllm:kv_cache_usage_perc", ENGINE, |s| s.kv_usage, "KV-cache usage, 1 means 100 percent."),
@@ -77,6 +78,16 @@ pub(super) static VALUES: [ValueRow; 28] = [
     code(&[("status_code", "429")], |s| s.codes[3]),
     code(&[("status_code", "503")], |s| s.codes[4]),
     code(&[("status_code", "504")], |s| s.codes[5]),
+    counted(&[("status_code", "200")], |s| s.codes[0]),
+    counted(&[("status_code", "400")], |s| s.codes[1]),
+    counted(&[("status_code", "422")], |s| s.codes[2]),
+    counted(&[("status_code", "429"), ("reason", "resource_exhausted")], |s| s.codes[3]),
+    counted(&[("status_code", "503"), ("reason", "resource_exhausted")], |s| s.codes[4]),
+    counted(&[("status_code", "504"), ("reason", "timeout")], |s| s.codes[5]),
+    counter("inference_request_bytes_total", &[], |s| s.request_bytes, "Bytes of requests."),
+    counter("inference_response_bytes_total", &[], |s| s.response_bytes, "Bytes of responses."),
+    counter("inference_response_cache_hits_total", &[], |s| s.cache_hits, "Answers that the cache had."),
+    counter("inference_response_cache_misses_total", &[], |s| s.cache_misses, "Answers that the cache had not."),
     counter("process_cpu_seconds_total", &[], |s| s.cpu_seconds, "Total user and system CPU time in seconds."),
     gauge("process_resident_memory_bytes", &[], |s| s.resident_bytes, "Resident memory size in bytes."),
     gauge("process_start_time_seconds", &[], |s| s.started_s, "Start time since the Unix epoch in seconds."),
@@ -108,7 +119,7 @@ fn gaps(m: &Moment, share: f64) -> Observed {
 }
 
 /// Every histogram of an engine.
-pub(super) static HISTOGRAMS: [HistogramRow; 15] = [
+pub(super) static HISTOGRAMS: [HistogramRow; 16] = [
     row(
         "vllm:time_to_first_token_seconds",
         ENGINE,
@@ -130,6 +141,13 @@ pub(super) static HISTOGRAMS: [HistogramRow; 15] = [
         &REQUEST,
         |m| requests(m, m.queue_s + m.ttft_s + m.decode_s(), 0.9),
         "End to end request latency in seconds.",
+    ),
+    row(
+        "inference_request_duration_seconds",
+        &[],
+        &DURATION,
+        |m| requests(m, m.queue_s + m.ttft_s + m.decode_s(), 0.9),
+        "Request duration at the gateway in seconds.",
     ),
     row("vllm:request_queue_time_seconds", ENGINE, &REQUEST, |m| requests(m, m.queue_s, 0.8), "Time spent waiting."),
     row(

@@ -16,9 +16,9 @@ use wire::remote_write::WriteRequestEncoder;
 
 use crate::demo_fleet::endpoint::{Endpoint, endpoint_metadata};
 use crate::demo_fleet::families::engine_metadata;
-use crate::demo_fleet::node::Node;
+use crate::demo_fleet::node::{Node, node_metadata};
 use crate::demo_fleet::replica::replica_metadata;
-use crate::fleet::{INTERVAL_MS, Requests, Target, hardware_metadata};
+use crate::fleet::{GpuModel, INTERVAL_MS, Requests, Target, hardware_metadata};
 use crate::push::Push;
 use crate::rng::Rng;
 
@@ -72,6 +72,21 @@ pub struct DemoOptions {
     pub seed: u64,
 }
 
+/// An endpoint of a fleet, as an operator would register it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoEndpoint {
+    /// The value of `endpoint_id`.
+    pub id: String,
+    /// Its name, the value of `endpoint`.
+    pub slug: &'static str,
+    /// The model it serves.
+    pub model: &'static str,
+    /// The GPUs it runs on.
+    pub gpu_model: &'static str,
+    /// GPUs of one replica.
+    pub gpus: usize,
+}
+
 /// The fleet of one project and the scrapes not yet pushed.
 #[derive(Debug)]
 pub struct DemoFleet {
@@ -91,6 +106,17 @@ impl DemoFleet {
         let nodes =
             (0..options.nodes).map(|index| Node::new(options.first_node + index, &endpoints, t, &mut rng)).collect();
         DemoFleet { nodes, endpoints, retired: Vec::new(), rng }
+    }
+
+    /// The endpoints of the fleet.
+    pub fn endpoints(&self) -> impl Iterator<Item = DemoEndpoint> {
+        self.endpoints.iter().map(|endpoint| DemoEndpoint {
+            id: endpoint.identity.get("endpoint_id").unwrap_or_default().to_owned(),
+            slug: endpoint.spec.slug,
+            model: endpoint.spec.name,
+            gpu_model: GpuModel::H100.name(),
+            gpus: endpoint.spec.gpus,
+        })
     }
 
     /// One interval passes and every target is scraped at `t`.
@@ -140,6 +166,7 @@ pub fn metadata() -> BTreeMap<&'static str, Metadata> {
         .chain(engine_metadata())
         .chain(endpoint_metadata())
         .chain(replica_metadata())
+        .chain(node_metadata())
         .chain([("up", up)])
         .collect()
 }

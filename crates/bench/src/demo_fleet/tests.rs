@@ -81,12 +81,28 @@ fn every_series_has_a_described_family() {
 #[test]
 fn traffic_keeps_gpus_busy_but_one() {
     let hours = run(ONE_NODE, 480);
-    let mut utilisations = Vec::new();
-    for (_, samples) in hours.iter().filter(|(name, _)| name.starts_with("DCGM_FI_DEV_GPU_UTIL")) {
-        let sum: f64 = samples.iter().map(|(_, bits)| f64::from_bits(*bits)).sum();
-        utilisations.push(sum / samples.len() as f64);
+    // A GPU stays the same whichever replica holds it.
+    let mut gpus = BTreeMap::<&str, Vec<f64>>::new();
+    for (name, samples) in hours.iter().filter(|(name, _)| name.starts_with("DCGM_FI_DEV_GPU_UTIL")) {
+        let uuid = name.split("UUID=").nth(1).unwrap().split(',').next().unwrap();
+        let values = samples.iter().map(|(_, bits)| f64::from_bits(*bits)).filter(|value| !is_stale(*value));
+        gpus.entry(uuid).or_default().extend(values);
     }
+    let mut utilisations: Vec<f64> =
+        gpus.values().map(|values| values.iter().sum::<f64>() / values.len() as f64).collect();
     utilisations.sort_by(f64::total_cmp);
     assert_eq!(utilisations.len(), 8);
     assert!(utilisations[0] < 8.0 && utilisations[1] > 10.0 && utilisations[7] < 99.0, "{utilisations:?}");
+}
+
+#[test]
+fn endpoints_are_those_of_the_series() {
+    let fleet = DemoFleet::new(ONE_NODE, START);
+    let endpoints: Vec<DemoEndpoint> = fleet.endpoints().collect();
+    assert_eq!(endpoints.iter().map(|endpoint| endpoint.gpus).collect::<Vec<_>>(), [4, 2, 1]);
+    let series = run(ONE_NODE, 1);
+    for DemoEndpoint { id, slug, .. } in endpoints {
+        let gpus = series.keys().filter(|name| name.starts_with("DCGM_FI_DEV_GPU_UTIL{") && name.contains(&id));
+        assert!(gpus.clone().count() > 0 && gpus.clone().all(|name| name.contains(&format!("pod=\"{slug}-"))));
+    }
 }

@@ -92,9 +92,8 @@ pub struct Histogram {
     /// Share of the observations at or below each bound.
     below: Vec<f64>,
     mean: f64,
-    /// Observations in each bucket alone, not cumulative: in all, and in the last call of `observe`.
+    /// Observations in each bucket alone, not cumulative.
     buckets: Vec<f64>,
-    last: Vec<f64>,
     sum: f64,
 }
 
@@ -102,8 +101,7 @@ impl Histogram {
     /// An empty histogram over finite, ascending `bounds`; `+Inf` is added.
     pub fn new(bounds: &'static [f64], median: f64, sigma: f64) -> Histogram {
         let buckets = vec![0.0; bounds.len() + 1];
-        let (below, last) = (buckets.clone(), buckets.clone());
-        let mut histogram = Histogram { bounds, below, mean: 0.0, buckets, last, sum: 0.0 };
+        let mut histogram = Histogram { bounds, below: buckets.clone(), mean: 0.0, buckets, sum: 0.0 };
         histogram.reshape(median, sigma);
         histogram
     }
@@ -123,10 +121,9 @@ impl Histogram {
     pub fn observe(&mut self, rng: &mut Rng, n: f64) {
         let offset = rng.unit();
         let mut before = 0.0;
-        for ((bucket, last), below) in self.buckets.iter_mut().zip(&mut self.last).zip(&self.below) {
+        for (bucket, below) in self.buckets.iter_mut().zip(&self.below) {
             let upto = (n * below + offset).floor();
-            *last = upto - before;
-            *bucket += *last;
+            *bucket += upto - before;
             before = upto;
         }
         self.sum += before * self.mean * rng.between(0.9, 1.1);
@@ -142,11 +139,6 @@ impl Histogram {
         }
         scrape.put((self.sum * 1e6).round() / 1e6);
         scrape.put(total);
-    }
-
-    /// The latest observations in each bucket alone, `+Inf` last.
-    pub fn last_observed(&self) -> &[f64] {
-        &self.last
     }
 }
 

@@ -1,7 +1,7 @@
 //! The fleets of the demo's projects, each with its own connection and token.
 
 use anyhow::Result;
-use bench::demo_fleet::{self, DemoFleet, DemoOptions};
+use bench::demo_fleet::{self, DemoEndpoint, DemoFleet, DemoOptions};
 use bench::push::Push;
 use indicatif::ProgressBar;
 use model::Timestamp;
@@ -15,6 +15,7 @@ pub(super) struct Fleets(Vec<Writer>);
 /// One project's fleet and its connection to the server.
 struct Writer {
     fleet: DemoFleet,
+    nodes: u32,
     push: Push,
 }
 
@@ -28,9 +29,20 @@ impl Fleets {
             let options = DemoOptions { project: u32::try_from(index)?, first_node, nodes, seed: args.seed };
             first_node += nodes;
             rest -= nodes;
-            Ok(Writer { fleet: DemoFleet::new(options, t), push: Push::new(url, Some(&project.token))? })
+            Ok(Writer { fleet: DemoFleet::new(options, t), nodes, push: Push::new(url, Some(&project.token))? })
         };
         Ok(Fleets(projects.iter().enumerate().map(writer).collect::<Result<_>>()?))
+    }
+
+    /// Every endpoint with its project and the nodes it runs on.
+    pub(super) fn endpoints<'a>(
+        &'a self,
+        projects: &'a [Project],
+    ) -> impl Iterator<Item = (&'a Project, u32, DemoEndpoint)> {
+        let fleets = self.0.iter().zip(projects);
+        fleets.flat_map(|(writer, project)| {
+            writer.fleet.endpoints().map(move |endpoint| (project, writer.nodes, endpoint))
+        })
     }
 
     /// Writes everything from `from` until before `to`, all projects side by side.
@@ -60,7 +72,7 @@ impl Fleets {
 
     /// Scrapes every fleet at `t` and writes the samples; a failure costs these samples and is logged.
     pub(super) async fn push(&mut self, t: Timestamp) {
-        for Writer { fleet, push } in &mut self.0 {
+        for Writer { fleet, push, .. } in &mut self.0 {
             fleet.tick(t);
             if let Err(error) = fleet.push(push).await {
                 tracing::warn!("demo fleet: {error:#}");

@@ -5,16 +5,18 @@ mod guide;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bench::clock::now_ms;
+use bench::demo_fleet::DemoEndpoint;
 use bench::fleet::INTERVAL_MS;
 use clap::Args;
-use control::{Access, Action, Control, NewToken, Scopes, TokenText};
+use control::{Access, Action, Control, Endpoint, NewToken, Scopes, TokenText};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{ProjectId, Timestamp};
-use server::Server;
+use server::{RateCard, Server};
 use tokio::sync::oneshot;
 
 use self::fleets::Fleets;
@@ -26,6 +28,11 @@ const NODES: std::ops::RangeInclusive<i64> = 2..=64;
 const HOURS_MAX: f64 = 22.0;
 /// The projects of the demo: id and display name.
 const PROJECTS: [(&str, &str); 2] = [("acme-chat", "Acme chat assistants"), ("lumen-labs", "Lumen labs research")];
+
+/// What the demo's GPUs and traffic cost.
+const PRICES: &str = include_str!("prices.yaml");
+/// What an endpoint of the demo may cost in a month, for each of its GPUs and nodes.
+const BUDGET_USD: f64 = 7_500.0;
 
 /// What `promenade demo` can be told.
 #[derive(Args, Clone, Debug)]
@@ -70,7 +77,9 @@ pub(crate) async fn run(args: DemoArgs, shutdown: impl Future<Output = ()>) -> R
     let data_dir =
         args.data_dir.as_deref().or(temporary.as_ref().map(|dir| dir.path())).context("no data directory")?;
     let (projects, operator) = prepare(data_dir, now_ms())?;
-    let server = Server::bind(server::Config::new(data_dir, args.listen)).await?;
+    let prices = RateCard::parse(PRICES).map_err(|what| anyhow!("the demo's rate card: {what}"))?;
+    let config = server::Config { rate_card: Some(Arc::new(prices)), ..server::Config::new(data_dir, args.listen) };
+    let server = Server::bind(config).await?;
     let address = server.address();
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = tokio::spawn(server.run(async {
@@ -114,6 +123,19 @@ fn prepare(data_dir: &Path, now: Timestamp) -> Result<(Vec<Project>, String)> {
     Ok((projects, token(Access::Operator, Action::Read.as_str().parse()?)?))
 }
 
+/// An endpoint of a fleet as its operator registers it.
+fn registered(project: &Project, nodes: u32, endpoint: &DemoEndpoint) -> Endpoint {
+    let gpus = u32::try_from(endpoint.gpus).unwrap_or(1);
+    Endpoint {
+        model: Some(endpoint.model.to_owned()),
+        gpu_model: Some(endpoint.gpu_model.to_owned()),
+        gpu_count: Some(gpus),
+        budget_usd_month: Some(BUDGET_USD * f64::from(gpus * nodes)),
+        warm_replicas: Some(1),
+        ..Endpoint::new(project.id.clone(), &endpoint.id, project.id.as_str(), endpoint.slug)
+    }
+}
+
 /// Backfills, prints the guide, then pushes for ever.
 async fn simulate(args: &DemoArgs, guide: &Guide<'_>) -> Result<()> {
     let url = format!("http://{}/api/v1/write", guide.address);
@@ -123,6 +145,10 @@ async fn simulate(args: &DemoArgs, guide: &Guide<'_>) -> Result<()> {
     #[expect(clippy::cast_possible_truncation, reason = "at most 22 hours")]
     let from = to - (args.hours * 3_600_000.0) as i64 / INTERVAL_MS * INTERVAL_MS;
     let mut fleets = Fleets::new(args, guide.projects, &url, from)?;
+    let control = Control::open(&server::control_path(guide.data_dir))?;
+    for (project, nodes, endpoint) in fleets.endpoints(guide.projects) {
+        control.set_endpoint(&registered(project, nodes, &endpoint))?;
+    }
 
     let bar = ProgressBar::new((to - from).unsigned_abs());
     bar.set_style(ProgressStyle::with_template("writing history {wide_bar} {percent}% {elapsed}")?);

@@ -47,6 +47,18 @@ impl Selections {
         Ok((out, warnings))
     }
 
+    /// The matchers of each selector of `expr` and the range it needs over `grid`, without asking any store.
+    pub(crate) fn wanted(
+        expr: &Expr,
+        grid: Grid,
+        span: QuerySpan,
+        lookback_ms: i64,
+    ) -> Vec<(Vec<model::Matcher>, TimeRange)> {
+        let mut plan = Plan { span, lookback_ms, wanted: Vec::new() };
+        plan.visit(expr, grid.start, grid.last());
+        plan.wanted.into_iter().map(|(selector, range)| (selector.matchers.clone(), range)).collect()
+    }
+
     pub(crate) fn set(&self, selector_idx: usize) -> &dyn SeriesSet {
         self.sets[self.set_of[selector_idx]].as_ref()
     }

@@ -2,23 +2,28 @@
 
 use std::hash::BuildHasher;
 
-use model::{LabelsBuilder, ProjectId};
-use tsdb::{Appender, Kinds, SeriesHandle, SeriesKey};
+use control::EndpointView;
+use model::{Labels, LabelsBuilder, PROJECT_LABEL, ProjectId};
+use tsdb::{Appender, Follower, Kinds, SeriesHandle, SeriesKey};
 use wire::remote_write::{TimeSeries, WriteRequest};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::answer::Stored;
 use super::refusals::{Cause, Refusals};
 use crate::error::ApiError;
+use crate::mapping::Mapping;
 use crate::state::App;
 use crate::store::Writer;
 
 /// Stores what can be stored of `request`; blocking, until it is on disk.
 pub(super) fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> Result<Stored, ApiError> {
+    let endpoints = app.endpoints().view();
     let mut batch = Batch {
         appender: writer.appender(),
         project: writer.project(),
-        seed: app.writes().seeds.hash_one(writer.project().map(ProjectId::as_str)),
+        seed: app.writes().seeds.hash_one((writer.project().map(ProjectId::as_str), endpoints.generation())),
+        mapping: app.mapping(),
+        endpoints,
         raw_labels: Vec::new(),
         labels: LabelsBuilder::default(),
         refusals: Refusals::new(request.n_samples() + request.n_histograms() + request.n_exemplars()),
@@ -49,8 +54,10 @@ struct Batch<'a> {
     appender: Appender<'a>,
     /// The owner of all of them; an operator's series name their own.
     project: Option<&'a ProjectId>,
-    /// Tells the keys of this owner's series from those of others.
+    /// Tells the keys of this owner's series from those of others; other endpoints make other labels, and so other keys.
     seed: u64,
+    mapping: &'a Mapping,
+    endpoints: EndpointView,
     /// Kept from series to series for their memory.
     raw_labels: Vec<u8>,
     labels: LabelsBuilder,
@@ -67,6 +74,9 @@ impl Batch<'_> {
         };
         for sample in series.samples() {
             self.appender.sample(&handle, sample);
+        }
+        for follower in handle.followers() {
+            series.samples().for_each(|sample| self.appender.copy(follower, sample));
         }
         for histogram in series.histograms() {
             match histogram {
@@ -94,6 +104,32 @@ impl Batch<'_> {
         series.labels(&mut self.labels)?;
         model::stamp_project(&mut self.labels, self.project)?;
         let is_empty = series.samples().len() == 0 && !series.has_histograms() && series.n_exemplars() == 0;
-        Ok((!is_empty).then(|| self.appender.series(key, &self.labels.build())))
+        if is_empty {
+            return Ok(None);
+        }
+        self.mapping.identify(&mut self.labels, &self.endpoints);
+        let labels = self.labels.build();
+        let handle = self.appender.series(key, &labels);
+        if handle.followers().is_empty() {
+            self.lead(&handle, &labels);
+        }
+        Ok(Some(handle))
+    }
+
+    /// Finds the copies of a series that was never seen before, and remembers them beside it.
+    fn lead(&mut self, handle: &SeriesHandle, labels: &Labels) {
+        let mut followers = Vec::new();
+        for copy in self.mapping.copies(labels) {
+            if let Some((family, metadata)) = copy.family
+                && let Some(project) = labels.get(PROJECT_LABEL).and_then(|id| ProjectId::parse(id).ok())
+            {
+                self.appender.metadata(&project, &family, metadata);
+            }
+            let series = self.appender.follower(&copy.labels);
+            followers.push(Follower { series, factor: copy.factor, closed: copy.closed });
+        }
+        if !followers.is_empty() {
+            handle.lead(followers);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod append;
 mod refusals;
 
 use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -53,6 +54,11 @@ impl WritePool {
             seeds: RandomState::new(),
             buffers: Mutex::new(Vec::new()),
         }
+    }
+
+    /// A seed for the keys of series that `who` writes, which no sender's are.
+    pub(crate) fn seed_of(&self, who: &str) -> u64 {
+        self.seeds.hash_one(("own", who))
     }
 
     /// Bytes held by all writes in progress.

@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod admin;
 mod answer;
 mod auth;
 mod bounds;
+mod crusoe;
 mod fuzz;
 mod gotchas;
+mod huggingface;
 mod labels;
+mod mapping;
 mod openapi;
 mod query;
 mod reader;
@@ -17,5 +21,6 @@ mod remote_write;
 mod stand;
 mod status;
 mod surface;
+mod tensorone;
 mod transport;
 mod write;

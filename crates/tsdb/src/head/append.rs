@@ -6,6 +6,7 @@ use model::{Exemplar, Labels, Metadata, ProjectId, Sample, SampleValue, StartRun
 
 use super::Head;
 use super::commit::Admitting;
+use super::follow::Follower;
 use super::series::Series;
 use crate::error::{AppendError, Rejection};
 use crate::wal::FamilyMetadata;
@@ -23,6 +24,17 @@ impl SeriesHandle {
     pub fn labels(&self) -> &Labels {
         &self.0.labels
     }
+
+    /// The series that follow this one; none unless [`SeriesHandle::lead`] said so. Cost: one load.
+    #[inline]
+    pub fn followers(&self) -> &[Follower] {
+        self.0.followers()
+    }
+
+    /// Has `followers` follow this series for as long as the head knows it; a second call changes nothing.
+    pub fn lead(&self, followers: Vec<Follower>) {
+        self.0.set_followers(followers);
+    }
 }
 
 /// The samples of one request, not yet part of the store.
@@ -30,6 +42,7 @@ impl SeriesHandle {
 pub struct Appender<'a> {
     head: &'a Head,
     floats: Vec<(SeriesHandle, Sample)>,
+    copies: Vec<(SeriesHandle, Sample)>,
     histograms: Vec<(SeriesHandle, Timestamp, SampleValue)>,
     exemplars: Vec<(SeriesHandle, Exemplar)>,
     starts: Vec<(SeriesHandle, StartRun)>,
@@ -90,6 +103,17 @@ pub struct AppendReport {
     pub refused: [Kinds; Rejection::ALL.len()],
     /// The first that were refused.
     pub examples: Vec<Refused>,
+    /// Copies for followers that are in the store now, and those that were refused: no sender sent them.
+    pub copies: Copies,
+}
+
+/// What became of the copies for followers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Now in the store, and durable.
+    pub written: u64,
+    /// Refused, for any reason.
+    pub refused: u64,
 }
 
 impl AppendReport {
@@ -117,6 +141,7 @@ impl<'a> Appender<'a> {
         Appender {
             head,
             floats: Vec::new(),
+            copies: Vec::new(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
             starts: Vec::new(),
@@ -143,10 +168,24 @@ impl<'a> Appender<'a> {
         }
     }
 
+    /// The series with `labels`, made if need be, for a leader to remember; no sender has a name for it.
+    pub fn follower(&mut self, labels: &Labels) -> SeriesHandle {
+        let found = self.head.series(labels);
+        SeriesHandle(found.unwrap_or_else(|| Arc::new(Series::detached(labels.clone()))))
+    }
+
     /// Adds a float sample to the request.
     #[inline]
     pub fn sample(&mut self, series: &SeriesHandle, sample: Sample) {
         self.floats.push((series.clone(), sample));
+    }
+
+    /// Adds the follower's copy of a sample that its leader gets.
+    #[inline]
+    pub fn copy(&mut self, follower: &Follower, sample: Sample) {
+        if let Some(copy) = follower.copy_of(sample) {
+            self.copies.push((follower.series.clone(), copy));
+        }
     }
 
     /// Adds a sample of any kind to the request. A request's floats are taken before its histograms.
@@ -197,6 +236,9 @@ impl<'a> Appender<'a> {
             }
             for (series, exemplar) in self.exemplars {
                 admitting.exemplar(series.0, exemplar);
+            }
+            if !self.copies.is_empty() {
+                admitting.copies(self.copies);
             }
             admitting.log(&self.families)?
         };

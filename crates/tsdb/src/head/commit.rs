@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use disk::DiskError;
 use model::{Exemplar, Matcher, Sample, SampleValue, StartRun, TimeRange, Timestamp};
 
-use super::append::{AppendReport, Kind, Refused, SeriesKey};
+use super::append::{AppendReport, Copies, Kind, Refused, SeriesHandle, SeriesKey};
 use super::series::{Admission, Series};
 use super::{Head, HeadIndex, SENDERS_PER_SERIES_MAX};
 use crate::error::{AppendError, Rejection};
@@ -120,6 +120,19 @@ impl<'a> Admitting<'a> {
             self.commit.histograms.push(HistogramRecord { series: series.id, t, value });
             self.describe(series);
         }
+    }
+
+    /// Decides on the copies for followers; they are told apart from what was sent.
+    #[cold]
+    pub(super) fn copies(&mut self, copies: Vec<(SeriesHandle, Sample)>) {
+        let sent = std::mem::take(self.report);
+        for (series, sample) in copies {
+            self.float(series.0, sample);
+        }
+        let of_copies = std::mem::replace(self.report, sent);
+        // They are samples of the head as any other, and counted there.
+        self.head.counts.floats.fetch_add(of_copies.written.floats, Relaxed);
+        self.report.copies = Copies { written: of_copies.written.floats, refused: of_copies.refused_total() };
     }
 
     /// Takes notice of a start timestamp, if it says something new of a sample that would be taken.

@@ -10,6 +10,7 @@ mod commit;
 mod delete;
 mod exemplars;
 mod families;
+mod follow;
 mod hold;
 mod index;
 mod restore;
@@ -36,8 +37,9 @@ use commit::Commit;
 use exemplars::Exemplars;
 use families::Families;
 
-pub use append::{AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
+pub use append::{AppendReport, Appender, Copies, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
+pub use follow::Follower;
 pub(crate) use index::HeadIndex;
 pub(crate) use restore::WalCovers;
 pub(crate) use series::Series;

@@ -1,13 +1,14 @@
 //! One series of the head: who it is, where the log describes it, and the lock around its samples.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use model::{Labels, SampleValue, StartRun, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
 use super::chunk_files::MappedChunk;
+use super::follow::Follower;
 use super::samples::{HeadSamples, Placed};
 use super::snapshot::{HeadChunk, Snapshot};
 use crate::wal::SeriesRef;
@@ -22,7 +23,13 @@ pub(crate) struct Series {
     /// One more than the last log segment that describes the series; 0 for none.
     logged_in: AtomicU64,
     samples: Mutex<Guarded>,
+    /// Set at most once, and nearly no series has any.
+    followers: OnceLock<Box<Followers>>,
 }
+
+/// Boxed as a whole, to be one word in each series that has none.
+#[derive(Debug)]
+struct Followers(Vec<Follower>);
 
 /// The samples, as long as the series is in the head.
 #[derive(Debug, Default)]
@@ -49,7 +56,7 @@ pub(crate) enum Admission {
 
 impl Series {
     pub(crate) fn new(id: SeriesRef, slot: u32, labels: Labels) -> Series {
-        Series { id, slot, labels, logged_in: AtomicU64::new(0), samples: Mutex::default() }
+        Series { id, slot, labels, logged_in: AtomicU64::new(0), samples: Mutex::default(), followers: OnceLock::new() }
     }
 
     /// A series that is in no head: whoever adds to it is told to look it up again.
@@ -57,6 +64,18 @@ impl Series {
         let series = Series::new(SeriesRef(0), u32::MAX, labels);
         series.samples.lock().gone = true;
         series
+    }
+
+    /// The series that follow this one.
+    #[inline]
+    pub(super) fn followers(&self) -> &[Follower] {
+        self.followers.get().map_or(&[], |followers| followers.0.as_slice())
+    }
+
+    /// Says which series follow this one, if nobody has yet.
+    pub(super) fn set_followers(&self, followers: Vec<Follower>) {
+        // Whoever was first decided by the same rules.
+        let _ = self.followers.set(Box::new(Followers(followers)));
     }
 
     /// Notes that log segment `segment` describes the series; only the one commit calls it. Returns whether it did not

@@ -8,6 +8,7 @@ mod damage;
 mod delete;
 mod extremes;
 mod flips;
+mod followers;
 mod histograms;
 mod holds;
 mod kinds;

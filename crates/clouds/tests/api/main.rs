@@ -1,0 +1,9 @@
+//! TensorOne's answers over a small fleet in memory: their shapes, their values, and what must add up.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answers;
+mod fleet;
+mod identities;
+mod shapes;
+mod sources;
+mod values;
