@@ -243,7 +243,7 @@ mod tests {
             (steps.start / 1000, steps.end / 1000, steps.step_ms / 1000)
         };
         assert_eq!(steps(None, None, None), (1_705_325_760, 1_705_329_300, 60));
-        assert_eq!(steps(Some(1_705_000_000), Some(1_705_086_400), None), (1_705_000_320, 1_705_086_240, 1440));
+        assert_eq!(steps(Some(1_705_000_000), Some(1_705_086_400), None), (1_705_000_320, 1_705_085_280, 1440));
         assert_eq!(steps(Some(7), Some(100), Some(10)), (10, 100, 10));
         for (metric, from, to, step, parameter) in [
             (Some("p50-latency"), None, None, None, "metric"),
