@@ -55,7 +55,7 @@ fn plan() -> Plan {
 
 /// Requests as path and parameters; `NOW` and `AGO` are seconds.
 fn attacks() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
-    let regex = format!("{{__name__=~\"{}\"}}", "(a|b|[a-z]+[0-9]*)*".repeat(40));
+    let regex = format!("{{__name__=~\"{}\"}}", "(a|b|[a-z]*[0-9])*".repeat(12));
     let nested = "sum_over_time(sum_over_time(sum_over_time(m[1h:1s])[1h:1s])[1h:1s])";
     let instant = [
         regex.as_str(),
@@ -135,7 +135,8 @@ fn memory(pid: u32, line: &str) -> u64 {
     value.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap() * 1024
 }
 
-/// One attacker: asks the same again and again, and returns the longest time and how often each status came.
+/// One attacker: asks the same again and again, and returns the longest time and each status that came; 0 for an answer
+/// that was broken off, because its time was up when a part of it was sent already.
 fn attack(url: &str, token: &str, attack: &(&str, Vec<(&str, String)>), until: Instant) -> (Duration, Vec<u16>) {
     let (http, mut longest, mut statuses) = (Http::new(url, Some(token)), Duration::ZERO, Vec::new());
     while Instant::now() < until {
@@ -203,7 +204,7 @@ fn hostile_queries_hurt_themselves_alone() {
         statuses.dedup();
         let text: String = params[0].1.chars().take(60).collect();
         eprintln!("  {longest:>8.1?} {n:>4} x {statuses:?} {path} {text}");
-        assert!(statuses.iter().all(|status| [200, 400, 422, 503].contains(status)), "{statuses:?} {path} {text}");
+        assert!(statuses.iter().all(|status| [0, 200, 422, 503].contains(status)), "{statuses:?} {path} {text}");
     }
     assert!(most_bytes <= bound, "{most} MiB, at most {may}");
     assert!(longest <= QUERY_TIMEOUT + plan.patience, "{longest:?}");

@@ -217,7 +217,7 @@ pub(crate) struct Aggregate {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grouping {
     pub(crate) without: bool,
-    /// Sorted, unique.
+    /// In the order written.
     pub(crate) labels: Vec<String>,
 }
 
@@ -304,7 +304,7 @@ pub(crate) struct Binary {
 pub(crate) struct Matching {
     /// `on` rather than `ignoring`.
     pub(crate) on: bool,
-    /// Sorted, unique.
+    /// In the order written.
     pub(crate) labels: Vec<String>,
     /// Whether `on` or `ignoring` was written.
     pub(crate) written: bool,

@@ -104,10 +104,7 @@ impl Lowering<'_> {
     }
 
     fn words(&self, labels: &promql_parser::label::Labels) -> Result<Vec<String>, ParseError> {
-        let mut words = labels.labels.iter().map(|label| self.word(label)).collect::<Result<Vec<_>, _>>()?;
-        words.sort();
-        words.dedup();
-        Ok(words)
+        labels.labels.iter().map(|label| self.word(label)).collect()
     }
 
     fn next_call(&mut self) -> usize {

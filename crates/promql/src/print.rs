@@ -150,7 +150,9 @@ fn write_series(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result 
     f.write_str(name)?;
     let in_braces = selector.matchers.iter().filter(|matcher| name.is_empty() || matcher.name() != METRIC_NAME);
     let text = |m: &Matcher| format!("{}{}{}", LabelName(m.name()), m.op().as_str(), Quoted(m.value()));
-    let texts: Vec<String> = in_braces.map(text).collect();
+    let mut texts: Vec<String> = in_braces.map(text).collect();
+    // As Prometheus shows them.
+    texts.sort();
     if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
 }
 

@@ -25,6 +25,7 @@ fn what_is_short_stays_in_one_line() {
     check_pretty("a*ignoring()b", expect!["a * b"]);
     check_pretty("a*ignoring()group_left()b", expect!["a * ignoring () group_left () b"]);
     check_pretty("1e6 + 0.00001", expect!["1000000 + 0.00001"]);
+    check_pretty("sum by (b, a) (x{d='1',c!='2'})", expect![[r#"sum by (b, a) (x{c!="2",d="1"})"#]]);
 }
 
 #[test]

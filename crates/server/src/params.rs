@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method, header};
 use model::{Matcher, TimeRange, Timestamp};
 use percent_encoding::percent_decode;
 
@@ -37,7 +37,10 @@ impl FromRequest<App> for Params {
         if matches!(head.method, Method::POST | Method::PUT) {
             let limits = &app.config().limits;
             let bytes = body::read(body, &head.headers, limits.form_bytes_max, limits.body_timeout).await?;
-            params.extend(&bytes)?;
+            match boundary(&head.headers) {
+                Some(boundary) => params.extend_parts(&bytes, boundary)?,
+                None => params.extend(&bytes)?,
+            }
         }
         params.extend(head.uri.query().unwrap_or_default().as_bytes())?;
         Ok(params)
@@ -45,17 +48,35 @@ impl FromRequest<App> for Params {
 }
 
 impl Params {
+    /// Adds the parts of a form whose fields stand between boundaries, which is how `curl -F` sends them.
+    fn extend_parts(&mut self, form: &[u8], boundary: &str) -> Result<(), ApiError> {
+        let form = std::str::from_utf8(form).map_err(|_| not_utf8())?;
+        for part in form.split(&format!("--{boundary}")).skip(1) {
+            let Some((head, value)) = part.split_once("\r\n\r\n") else { continue };
+            let name = head.split_once("; name=\"").and_then(|(_, rest)| rest.split_once('"'));
+            if let Some((name, _)) = name {
+                self.push(name.to_owned(), value.strip_suffix("\r\n").unwrap_or(value).to_owned())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, name: String, value: String) -> Result<(), ApiError> {
+        if self.pairs.len() == PARAMS_MAX {
+            return Err(ApiError::BadData(format!("request has more than {PARAMS_MAX} parameters")));
+        }
+        self.pairs.push((name, value));
+        Ok(())
+    }
+
     /// Adds the pairs of `a=b&c=d`.
     fn extend(&mut self, form: &[u8]) -> Result<(), ApiError> {
         for pair in form.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-            if self.pairs.len() == PARAMS_MAX {
-                return Err(ApiError::BadData(format!("request has more than {PARAMS_MAX} parameters")));
-            }
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &[][..]),
             };
-            self.pairs.push((decode(name)?, decode(value)?));
+            self.push(decode(name)?, decode(value)?)?;
         }
         Ok(())
     }
@@ -170,7 +191,20 @@ fn decode(text: &[u8]) -> Result<String, ApiError> {
         Cow::Borrowed(text)
     };
     let decoded = percent_decode(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| ApiError::BadData("parameters must be valid UTF-8".to_owned()))
+    decoded.map(Cow::into_owned).map_err(|_| not_utf8())
+}
+
+fn not_utf8() -> ApiError {
+    ApiError::BadData("parameters must be valid UTF-8".to_owned())
+}
+
+/// What stands between the fields of a form, if its type says so.
+fn boundary(headers: &HeaderMap) -> Option<&str> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let (kind, parameters) = kind.split_once(';')?;
+    let boundary = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("boundary="))?;
+    let is_multipart = kind.trim().eq_ignore_ascii_case("multipart/form-data");
+    Some(boundary.trim_matches('"')).filter(|boundary| is_multipart && !boundary.is_empty())
 }
 
 /// Reads seconds since the epoch, whole or not, or an RFC 3339 time.

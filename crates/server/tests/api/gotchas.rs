@@ -10,6 +10,24 @@ use crate::answer::Answer;
 use crate::remote_write::sent::{Version, named};
 use crate::stand::{Stand, base, body};
 
+/// 1: and forms whose fields are parts, as `curl -F` sends them.
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_may_come_in_parts() {
+    let stand = Stand::start().await;
+    let field = |name: &str, value: &str| {
+        format!("--xx--y\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let form = field("query", "vector(1 + 2)\r\n") + &field("time", "7") + "--xx--y--\r\n";
+    for kind in ["multipart/form-data; boundary=xx--y", "multipart/form-data; charset=utf-8; boundary=\"xx--y\""] {
+        let request = stand.request("POST", "/api/v1/query?query=1&time=3", &stand.tokens.acme);
+        let answer = Answer::of(request.header("content-type", kind).body(form.clone())).await;
+        assert_eq!(answer.lines(), ["{} 3@7"], "{kind}");
+    }
+    let broken = stand.request("POST", "/api/v1/query", &stand.tokens.acme).body("--xx--y\r\nname=");
+    let broken = broken.header("content-type", "multipart/form-data; boundary=xx--y");
+    Answer::of(broken).await.refused(400, "bad_data", "\"query\"");
+}
+
 /// 2: clients post to whatever reads, even with an empty body and everything in the URL.
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_endpoints_take_posts() {
