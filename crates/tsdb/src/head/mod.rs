@@ -37,7 +37,7 @@ use exemplars::Exemplars;
 use families::Families;
 use index::HeadIndex;
 
-pub use append::{AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
+pub use append::{AppendBounds, AppendReport, Appender, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
 pub(crate) use restore::WalCovers;
 pub(crate) use series::Series;
@@ -155,7 +155,8 @@ impl Head {
         if let Some(series) = index.get(labels) {
             return Some(series.clone());
         }
-        if self.options.series_per_project_max <= index.len_of_project(labels) {
+        let series_max = self.options.quotas.of(labels).series_max.unwrap_or(self.options.series_per_project_max);
+        if series_max <= index.len_of_project(labels) {
             return None;
         }
         Some(index.insert(SeriesRef(self.next_id.fetch_add(1, Relaxed)), labels.clone()))

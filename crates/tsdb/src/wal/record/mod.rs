@@ -7,7 +7,7 @@ mod histogram;
 use hashbrown::HashSet;
 use model::{Exemplar, Labels, Matcher, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
 
-pub(super) use decode::decode;
+pub(crate) use decode::decode;
 pub(crate) use encode::Records;
 pub(super) use encode::end;
 
