@@ -259,7 +259,7 @@ fn a_label_without_a_name_is_refused() {
 #[test]
 fn the_patterns_of_a_deletion_have_a_bound_of_memory() {
     let record = |pattern: &[u8], n: usize| {
-        let matcher = [&[1, 2, 1, b'a', pattern.len() as u8][..], pattern].concat();
+        let matcher = [&[1, 2, 1, b'a', u8::try_from(pattern.len()).unwrap()][..], pattern].concat();
         [&[132, 0, 0][..], &matcher.repeat(n)].concat()
     };
     assert!(matches!(decode(&record(b"a.*", 1000)), Ok(Record::Deletion(deletion)) if deletion.sets.len() == 1000));
