@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::header::credential;
 use crate::registry::read_tokens;
-use crate::schema::File;
+use crate::schema::{File, Watched};
 use crate::token::{Digest, Presented};
 use crate::{Access, ControlError, Denied, Grant, KeyId, Scopes};
 
@@ -34,17 +34,9 @@ enum Kind {
 #[derive(Debug)]
 struct Tokens {
     /// Held for a refresh only, never for a check.
-    source: Mutex<Source>,
+    source: Mutex<Watched>,
     /// Replaced as a whole by a refresh, so that a check holds the lock for the time of a clone.
     known: RwLock<Arc<HashMap<KeyId, Known>>>,
-}
-
-#[derive(Debug)]
-struct Source {
-    /// A connection of its own: SQLite tells it of every other connection's changes, in this process or another.
-    file: File,
-    /// SQLite's count of such changes when the tokens were last read.
-    data_version: i64,
 }
 
 /// A token that is not revoked.
@@ -67,10 +59,9 @@ impl std::fmt::Debug for Known {
 impl Authority {
     /// Opens the registry at `path`, or makes it, and reads its tokens.
     pub fn open(path: &Path) -> Result<Authority, ControlError> {
-        let file = File::open(path)?;
-        let data_version = data_version(&file)?;
-        let known = RwLock::new(Arc::new(read_known(&file)?));
-        Ok(Authority(Kind::Tokens(Tokens { source: Mutex::new(Source { file, data_version }), known })))
+        let source = Watched::open(path)?;
+        let known = RwLock::new(Arc::new(read_known(source.file())?));
+        Ok(Authority(Kind::Tokens(Tokens { source: Mutex::new(source), known })))
     }
 
     /// Asks for no token and makes everyone an operator: for a server that only its own machine reaches.
@@ -78,21 +69,28 @@ impl Authority {
         Authority(Kind::Open(Grant::new(Access::Operator, Scopes::ALL, None)))
     }
 
-    /// Reads the tokens again if the file has changed, and tells whether it had. Cost: one look at the file's header
-    /// when nothing changed.
+    /// Reads the tokens again if the file has changed, and tells whether it had.
     ///
     /// Errors: the tokens known before stay in force.
     pub fn refresh(&self) -> Result<bool, ControlError> {
         let Kind::Tokens(tokens) = &self.0 else { return Ok(false) };
-        let mut source = tokens.source.lock();
-        // Read before the tokens: a change in between is seen by the next refresh.
-        let found = data_version(&source.file)?;
-        if found == source.data_version {
-            return Ok(false);
+        tokens.source.lock().if_changed(|file| {
+            *tokens.known.write() = Arc::new(read_known(file)?);
+            Ok(())
+        })
+    }
+
+    /// Whether the header has a token that may be newer than the last refresh: its form and checksum are right.
+    ///
+    /// It may as well be known, and expired or of another secret: that is not told, for whoever sees a difference, be it
+    /// in time alone, learns which key ids there are.
+    pub fn may_be_new(&self, header: Option<&str>) -> bool {
+        match &self.0 {
+            Kind::Open(_) => false,
+            Kind::Tokens(_) => header
+                .and_then(|header| credential(header).ok())
+                .is_some_and(|token| Presented::parse(&token).is_some()),
         }
-        *tokens.known.write() = Arc::new(read_known(&source.file)?);
-        source.data_version = found;
-        Ok(true)
     }
 
     /// The grant of an `Authorization` header: `Bearer TOKEN`, or `Basic` with the token as password.
@@ -126,10 +124,6 @@ impl Tokens {
         }
         Ok(token.grant.clone())
     }
-}
-
-fn data_version(file: &File) -> Result<i64, ControlError> {
-    file.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(file.sqlite())
 }
 
 fn read_known(file: &File) -> Result<HashMap<KeyId, Known>, ControlError> {

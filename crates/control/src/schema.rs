@@ -11,7 +11,8 @@ use crate::ControlError;
 /// How long a writer waits for another process to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-const VERSION: i64 = 1;
+/// What each version adds to the one before it; a file made by an earlier version is brought to the last.
+const STEPS: &[&str] = &[TABLES, PROJECT_LIMITS];
 
 /// Version 1. Times are ms since the Unix epoch; a token without a project is an operator's.
 const TABLES: &str = "
@@ -33,6 +34,22 @@ const TABLES: &str = "
     CREATE INDEX tokens_by_name ON tokens (name);
 ";
 
+/// Version 2. A project's own limits by name, as counts, bytes or ms; what is not here is the server's.
+const PROJECT_LIMITS: &str = "
+    CREATE TABLE project_limits (
+        project_id TEXT NOT NULL REFERENCES projects (id),
+        name       TEXT NOT NULL,
+        value      INTEGER NOT NULL,
+        set_ms     INTEGER NOT NULL,
+        PRIMARY KEY (project_id, name)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The version that all steps lead to.
+fn version() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
 /// One connection, and the path for its errors.
 #[derive(Debug)]
 pub(crate) struct File {
@@ -46,10 +63,22 @@ impl File {
         claim(path).map_err(|source| ControlError::Io { path: path.to_owned(), source })?;
         let found = connect(path).map_err(|source| ControlError::Sqlite { path: path.to_owned(), source });
         let (connection, version) = found?;
-        if version > VERSION {
-            return Err(ControlError::Version { path: path.to_owned(), found: version, known: VERSION });
+        if version > self::version() {
+            return Err(ControlError::Version { path: path.to_owned(), found: version, known: self::version() });
         }
         Ok(File { connection, path: path.to_owned() })
+    }
+
+    /// Makes several changes at once; if one fails, none is made.
+    pub(crate) fn all_or_none(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), ControlError> {
+        let changed = self.connection.unchecked_transaction().and_then(|transaction| {
+            change(&transaction)?;
+            transaction.commit()
+        });
+        changed.map_err(self.sqlite())
     }
 
     /// All rows of a query without parameters.
@@ -74,6 +103,47 @@ impl File {
     }
 }
 
+/// A connection that notices every other connection's changes, in this process or another.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    file: File,
+    /// SQLite's count of such changes when the file was last read.
+    data_version: i64,
+}
+
+impl Watched {
+    /// Opens the file at `path`, or makes it. What is read from it next is as new as the watch.
+    pub(crate) fn open(path: &Path) -> Result<Watched, ControlError> {
+        let file = File::open(path)?;
+        Ok(Watched { data_version: data_version(&file)?, file })
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Calls `read` if the file has changed since that last succeeded, and tells whether it had. Cost: one look at the
+    /// file's header when nothing changed.
+    pub(crate) fn if_changed(
+        &mut self,
+        read: impl FnOnce(&File) -> Result<(), ControlError>,
+    ) -> Result<bool, ControlError> {
+        // Read before the rest: a change in between is seen the next time.
+        let found = data_version(&self.file)?;
+        if found == self.data_version {
+            return Ok(false);
+        }
+        read(&self.file)?;
+        self.data_version = found;
+        Ok(true)
+    }
+}
+
+fn data_version(file: &File) -> Result<i64, ControlError> {
+    file.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(file.sqlite())
+}
+
 /// Makes the file before SQLite does, for SQLite gives its log the file's permissions.
 fn claim(path: &Path) -> std::io::Result<()> {
     let file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
@@ -95,11 +165,12 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Taking the write lock first makes two processes that open a new file take turns.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut version = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-        version = VERSION;
+    let mut version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let missing = usize::try_from(version).ok().and_then(|version| STEPS.get(version..)).unwrap_or_default();
+    if !missing.is_empty() {
+        missing.iter().try_for_each(|step| transaction.execute_batch(step))?;
+        version = self::version();
+        transaction.pragma_update(None, "user_version", version)?;
     }
     transaction.commit()?;
     Ok((connection, version))

@@ -203,9 +203,9 @@ fn files_that_are_no_registry_of_this_version_are_refused() {
     assert!(matches!(Control::open(&dir.path().join("no/such/dir.db")), Err(ControlError::Io { .. })));
 
     let fixture = Fixture::new();
-    rusqlite::Connection::open(fixture.path()).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    rusqlite::Connection::open(fixture.path()).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refused = Authority::open(&fixture.path()).unwrap_err();
-    assert!(matches!(refused, ControlError::Version { found: 2, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, ControlError::Version { found: 99, .. }), "{refused}");
 }
 
 #[test]
