@@ -17,6 +17,7 @@ mod faults;
 mod golden;
 mod http;
 mod kinds;
+mod limits;
 mod peers;
 mod promenade;
 mod tsdb;

@@ -5,6 +5,7 @@ mod compare;
 mod demo;
 mod duration;
 mod limits;
+mod own_limits;
 mod print;
 mod projects;
 mod query;
@@ -43,6 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args),
         Command::Projects { command: ProjectsCommand::Create(args) } => projects::create(&args),
         Command::Projects { command: ProjectsCommand::List(args) } => projects::list(&args),
+        Command::Projects { command: ProjectsCommand::Limits { command } } => own_limits::run(&command),
         Command::Monitoring { command: MonitoringCommand::Tokens { command } } => match command {
             TokensCommand::Create(args) => tokens::create(args),
             TokensCommand::List(args) => tokens::list(&args),

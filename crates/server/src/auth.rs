@@ -50,12 +50,9 @@ pub(crate) async fn authorize(
     if need != Need::Nothing {
         let project = path.iter().find(|(name, _)| *name == PROJECT_PARAM).map(|(_, id)| id);
         let mut granted = grant(&app, request.headers(), need, project);
-        if matches!(granted, Err(ApiError::Unauthorized)) && request.headers().contains_key(header::AUTHORIZATION) {
-            let (looking, now) = (app.clone(), crate::clock::now_ms());
-            let looked = tokio::task::spawn_blocking(move || looking.look_for_new_token(now));
-            if looked.await.unwrap_or(false) {
-                granted = grant(&app, request.headers(), need, project);
-            }
+        let is_refused = matches!(granted, Err(ApiError::Unauthorized));
+        if is_refused && app.authority().may_be_new(credential(request.headers())) && app.look_for_new_token().await {
+            granted = grant(&app, request.headers(), need, project);
         }
         match granted {
             Ok(grant) => drop(request.extensions_mut().insert(grant)),
@@ -68,10 +65,13 @@ pub(crate) async fn authorize(
     Ok(next.run(request).await)
 }
 
+/// The header that holds the token; one that is not ASCII holds none.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+}
+
 fn grant(app: &App, headers: &HeaderMap, need: Need, project: Option<&str>) -> Result<Grant, ApiError> {
-    // A header that is not ASCII holds no token.
-    let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
-    let grant = app.authority().authorize(header, crate::clock::now_ms())?;
+    let grant = app.authority().authorize(credential(headers), crate::clock::now_ms())?;
     match need {
         Need::Nothing => {}
         Need::Token(action) => grant.require(action)?,

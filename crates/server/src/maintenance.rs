@@ -1,4 +1,4 @@
-//! The clockwork beside requests: the store's due work, and the tokens' changes.
+//! The clockwork beside requests: the store's due work, and the changes of tokens and limits.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::state::App;
 
-/// A revoked token must not work for longer than a second.
-const TOKENS_INTERVAL: Duration = Duration::from_millis(500);
+/// A revoked token must not work for longer than a second, nor an old limit hold.
+const REGISTRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Writes resume within five seconds after the disk does.
 const HEAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,20 +48,20 @@ pub(crate) async fn heal(app: App) {
     }
 }
 
-/// Reads tokens again when another process has changed them; ends when dropped.
-pub(crate) async fn follow_tokens(app: App) {
-    let mut ticks = ticks(TOKENS_INTERVAL);
+/// Reads tokens and limits again when another process has changed them; ends when dropped.
+pub(crate) async fn follow_registry(app: App) {
+    let mut ticks = ticks(REGISTRY_INTERVAL);
     loop {
         ticks.tick().await;
         let refreshed = {
             let app = app.clone();
-            tokio::task::spawn_blocking(move || app.authority().refresh()).await
+            tokio::task::spawn_blocking(move || Ok(app.authority().refresh()? | app.limits().refresh()?)).await
         };
         match refreshed {
-            Ok(Ok(true)) => tracing::debug!("tokens have changed"),
+            Ok(Ok(true)) => tracing::debug!("tokens or limits have changed"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => tracing::error!("read tokens: {error}"),
-            Err(panic) => tracing::error!("read tokens: {panic}"),
+            Ok(Err::<_, control::ControlError>(error)) => tracing::error!("read tokens and limits: {error}"),
+            Err(panic) => tracing::error!("read tokens and limits: {panic}"),
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::auth::{Need, authorize};
 use crate::metrics::observe;
 use crate::state::App;
 use crate::{
-    absent, admin, cors, exemplars, exposition, labels, metadata, pages, paths, query, read, series, status, write,
+    absent, admin, cors, exemplars, exposition, labels, limits, metadata, pages, paths, query, read, series, status,
+    write,
 };
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
@@ -71,6 +72,7 @@ fn table() -> Vec<Entry> {
         entry(READ, "/api/v1/metadata", Token(Read), metadata::list),
         entry(READ, "/api/v1/rules", Token(Read), absent::rules),
         entry(READ, "/api/v1/alerts", Token(Read), absent::alerts),
+        entry(READ, "/api/v1/user_limits", Token(Read), limits::show),
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
         entry(READ, "/api/v1/status/runtimeinfo", Operator(Read), status::runtimeinfo),
         entry(READ, "/api/v1/status/tsdb", Operator(Read), status::tsdb),

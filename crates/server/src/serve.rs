@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::ServeError;
+use crate::limits::ProjectLimits;
 use crate::state::App;
 use crate::{listener, maintenance, routes};
 
@@ -49,11 +50,12 @@ impl Server {
         } else {
             Authority::open(&control_path(&config.data_dir))?
         };
+        let limits = ProjectLimits::open(&control_path(&config.data_dir))?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{address}");
-        Ok(Server { app: App::new(config, authority), listener, address })
+        Ok(Server { app: App::new(config, authority, limits), listener, address })
     }
 
     /// The address listened on, with the port that the system chose for port 0.
@@ -75,7 +77,7 @@ impl Server {
         let limits = app.config().limits.clone();
         let router = routes::router(&app);
         let connections = tokio::spawn(async move { listener::serve(listener, router, &limits, stopped).await });
-        let tokens = tokio::spawn(maintenance::follow_tokens(app.clone()));
+        let tokens = tokio::spawn(maintenance::follow_registry(app.clone()));
 
         let outcome = until_shutdown(&app, shutdown).await;
         // The receivers are gone only if the connections' task has ended already.
@@ -108,7 +110,7 @@ async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result
 
 /// Opens the store on a thread of its own.
 async fn open(app: App) -> Result<(), ServeError> {
-    let opened = tokio::task::spawn_blocking(move || app.store().open(app.config())).await;
+    let opened = tokio::task::spawn_blocking(move || app.store().open(app.config(), app.limits().quotas())).await;
     opened.map_err(|panic| ServeError::System(std::io::Error::other(panic)))??;
     tracing::info!("ready");
     Ok(())

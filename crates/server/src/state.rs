@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use control::Authority;
-use model::Timestamp;
-use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
+use crate::limits::ProjectLimits;
 use crate::metrics::Metrics;
+use crate::newcomers::Newcomers;
 use crate::pool::QueryPool;
 use crate::store::Store;
 use crate::write::WritePool;
-
-/// An unknown token makes the server look whether it is new, at most this often: strangers must not choose how often.
-const LOOK_AGAIN_MS: i64 = 50;
 
 /// The running server, shared by all requests.
 #[derive(Clone)]
@@ -23,8 +20,8 @@ pub(crate) struct App(Arc<Parts>);
 struct Parts {
     config: Config,
     authority: Authority,
-    /// When an unknown token last made the server look at the registry.
-    looked_again: Mutex<Timestamp>,
+    newcomers: Newcomers,
+    limits: ProjectLimits,
     store: Store,
     metrics: Metrics,
     queries: QueryPool,
@@ -34,7 +31,7 @@ struct Parts {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, authority: Authority) -> App {
+    pub(crate) fn new(config: Config, authority: Authority, limits: ProjectLimits) -> App {
         App(Arc::new(Parts {
             store: Store::new(),
             metrics: Metrics::new(),
@@ -42,7 +39,8 @@ impl App {
             writes: WritePool::new(&config.limits),
             admin: Arc::default(),
             authority,
-            looked_again: Mutex::new(Timestamp::MIN),
+            newcomers: Newcomers::new(),
+            limits,
             config,
         }))
     }
@@ -57,20 +55,20 @@ impl App {
         &self.0.authority
     }
 
-    /// Reads the tokens again for one that is not known: it may have been made since the last look. Returns whether
-    /// anything has changed; blocking.
-    pub(crate) fn look_for_new_token(&self, now: Timestamp) -> bool {
-        {
-            let mut last = self.0.looked_again.lock();
-            if now < last.saturating_add(LOOK_AGAIN_MS) {
-                return false;
+    /// Waits until the tokens are read again for one that is not known: it may be new. Returns whether they were.
+    pub(crate) async fn look_for_new_token(&self) -> bool {
+        let app = self.clone();
+        let look = move || {
+            if let Err(error) = app.authority().refresh() {
+                tracing::error!("read tokens: {error}");
             }
-            *last = now;
-        }
-        self.authority().refresh().unwrap_or_else(|error| {
-            tracing::error!("read tokens: {error}");
-            false
-        })
+        };
+        self.0.newcomers.wait_for_look(look).await
+    }
+
+    /// What projects may have.
+    pub(crate) fn limits(&self) -> &ProjectLimits {
+        &self.0.limits
     }
 
     /// The door to the data.

@@ -11,14 +11,18 @@ use super::answer::Stored;
 use super::refusals::{Cause, Refusals};
 use crate::error::ApiError;
 use crate::state::App;
-use crate::store::Writer;
 
-/// Stores what can be stored of `request`; blocking, until it is on disk.
-pub(super) fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> Result<Stored, ApiError> {
+/// Stores what can be stored of `request`, whose series are `project`'s or name their own; blocking, until it is on disk.
+pub(super) fn append(
+    app: &App,
+    appender: Appender<'_>,
+    project: Option<&ProjectId>,
+    request: &WriteRequest<'_>,
+) -> Result<Stored, ApiError> {
     let mut batch = Batch {
-        appender: writer.appender(),
-        project: writer.project(),
-        seed: app.writes().seeds.hash_one(writer.project().map(ProjectId::as_str)),
+        appender,
+        project,
+        seed: app.writes().seeds.hash_one(project.map(ProjectId::as_str)),
         raw_labels: Vec::new(),
         labels: LabelsBuilder::default(),
         refusals: Refusals::new(request.n_samples() + request.n_histograms() + request.n_exemplars()),
@@ -28,7 +32,7 @@ pub(super) fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> 
     }
     let Batch { mut appender, mut refusals, .. } = batch;
     let default_project = ProjectId::default_project();
-    let owner = writer.project().unwrap_or(&default_project);
+    let owner = project.unwrap_or(&default_project);
     for family in request.metadata() {
         appender.metadata(owner, &family.family, family.to_metadata());
     }

@@ -7,6 +7,7 @@ mod answer;
 mod auth;
 mod fuzz;
 mod labels;
+mod limits;
 mod query;
 mod reader;
 mod remote_read;
