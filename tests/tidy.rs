@@ -57,7 +57,10 @@ fn files(dir: &str, extension: &str) -> Vec<(String, String)> {
         for entry in fs::read_dir(&dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                dirs.push(path);
+                // `cargo fuzz` builds beside its targets.
+                if !path.ends_with("target") {
+                    dirs.push(path);
+                }
             } else if path.extension().is_some_and(|e| e == extension) {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                 found.push((name, fs::read_to_string(&path).unwrap()));

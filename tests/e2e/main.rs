@@ -20,6 +20,7 @@ mod hostile;
 mod http;
 mod huggingface;
 mod kinds;
+mod limits;
 mod peers;
 mod promenade;
 mod tsdb;

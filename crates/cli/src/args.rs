@@ -13,6 +13,7 @@ use crate::demo::DemoArgs;
 use crate::duration::{parse_duration, parse_limit};
 use crate::endpoints::EndpointsCommand;
 use crate::limits::LimitArgs;
+use crate::own_limits::LimitsCommand;
 use crate::size::parse_size;
 use crate::tsdb::TsdbCommand;
 
@@ -49,7 +50,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run a server with a simulated fleet of inference engines, to look around in
     Demo(DemoArgs),
-    /// Create and list projects
+    /// Create and list projects, and limit them
     Projects {
         #[command(subcommand)]
         command: ProjectsCommand,
@@ -174,6 +175,11 @@ pub(crate) enum ProjectsCommand {
     Create(CreateProjectArgs),
     /// List the projects
     List(DataDir),
+    /// Set, show and unset what one project may have in place of what the server's flags say
+    Limits {
+        #[command(subcommand)]
+        command: LimitsCommand,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +292,10 @@ mod tests {
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
             "promenade projects list --data-dir d",
+            "promenade projects limits set acme --series-max 50000 --write-size-max 8MiB --data-dir d",
+            "promenade projects limits show acme --data-dir d",
+            "promenade projects limits unset acme series-max labels-max",
+            "promenade projects limits unset acme --all",
             "promenade monitoring tokens create --data-dir d --project acme --name n --scope write,read --expires 90d",
             "promenade monitoring tokens create --operator --scope read --scope admin --expires never",
             "promenade monitoring tokens create --project a --scope analytics:read,endpoints:read",

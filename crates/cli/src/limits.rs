@@ -9,7 +9,7 @@ use crate::duration::parse_duration;
 use crate::size::parse_memory_size;
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits, the same for every project")]
+#[command(next_help_heading = "Limits of a project that has none of its own")]
 pub(crate) struct LimitArgs {
     /// Series with recent samples; those of further series are refused with 429
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]

@@ -6,6 +6,7 @@ mod demo;
 mod duration;
 mod endpoints;
 mod limits;
+mod own_limits;
 mod print;
 mod projects;
 mod query;
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Projects { command: ProjectsCommand::Create(args) } => projects::create(&args),
         Command::Projects { command: ProjectsCommand::List(args) } => projects::list(&args),
         Command::Endpoints { command } => endpoints::run(command),
+        Command::Projects { command: ProjectsCommand::Limits { command } } => own_limits::run(&command),
         Command::Monitoring { command: MonitoringCommand::Tokens { command } } => match command {
             TokensCommand::Create(args) => tokens::create(args),
             TokensCommand::List(args) => tokens::list(&args),

@@ -70,8 +70,7 @@ impl Authority {
         Authority(Kind::Open(Authority::server_grant()))
     }
 
-    /// Reads the tokens again if the file has changed, and tells whether it had. Cost: one look at the file's header
-    /// when nothing changed.
+    /// Reads the tokens again if the file has changed, and tells whether it had.
     ///
     /// Errors: the tokens known before stay in force.
     pub fn refresh(&self) -> Result<bool, ControlError> {
@@ -79,6 +78,19 @@ impl Authority {
         let Some(known) = tokens.source.lock().read_changes(read_known)? else { return Ok(false) };
         *tokens.known.write() = Arc::new(known);
         Ok(true)
+    }
+
+    /// Whether the header has a token that may be newer than the last refresh: its form and checksum are right.
+    ///
+    /// It may as well be known, and expired or of another secret: that is not told, for whoever sees a difference, be it
+    /// in time alone, learns which key ids there are.
+    pub fn may_be_new(&self, header: Option<&str>) -> bool {
+        match &self.0 {
+            Kind::Open(_) => false,
+            Kind::Tokens(_) => header
+                .and_then(|header| credential_or_bare(header).ok())
+                .is_some_and(|token| Presented::parse(&token).is_some()),
+        }
     }
 
     /// The grant of an `Authorization` header: `Bearer TOKEN`, or `Basic` with the token as password.

@@ -40,9 +40,7 @@ impl Control {
     pub fn set_endpoint(&self, endpoint: &Endpoint) -> Result<(), ControlError> {
         endpoint.check()?;
         let Endpoint { id, namespace, name, project, model, tier, region, cluster, gpu_model, .. } = endpoint;
-        if !self.has_project(project)? {
-            return Err(ControlError::NoProject(project.clone()));
-        }
+        self.require_project(project)?;
         let file = self.file();
         let transaction = file.connection.unchecked_transaction().map_err(file.sqlite())?;
         let sql = "SELECT id FROM endpoints WHERE project_id = ?1 AND namespace = ?2 AND name = ?3 AND id != ?4";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use model::{ProjectId, ProjectIdError};
 use thiserror::Error;
 
-use crate::{Action, EndpointError};
+use crate::{Action, EndpointError, Limit};
 
 /// Why projects or tokens could not be read or changed.
 #[derive(Debug, Error)]
@@ -59,6 +59,18 @@ pub enum ControlError {
     /// A name is too long or not printable.
     #[error("name {0:?} must be at most {max} bytes without control characters", max = crate::registry::NAME_BYTES_MAX)]
     Name(String),
+    /// There is no such limit.
+    #[error("no limit {0:?}; there are {all}", all = Limit::ALL.map(Limit::name).join(", "))]
+    NoLimit(String),
+    /// A limit is too small or too large.
+    #[error("{name} is {value}, bounds {min} to {max}", name = limit.name(), value = limit.show(*value),
+            min = limit.show(*limit.bounds().start()), max = limit.show(*limit.bounds().end()))]
+    LimitBounds {
+        /// Which.
+        limit: Limit,
+        /// What it should have been.
+        value: u64,
+    },
     /// The token would be allowed something that its kind never is.
     #[error("scope {0} needs an operator token")]
     OperatorOnly(Action),

@@ -62,7 +62,7 @@ pub struct TokenEntry {
 /// The registry in its file, which several processes may have open at once. A change that returned is on disk.
 #[derive(Debug)]
 pub struct Control {
-    file: File,
+    pub(crate) file: File,
 }
 
 impl Control {
@@ -111,11 +111,7 @@ impl Control {
         if new.scopes == Scopes::NONE {
             return Err(ControlError::NoScope);
         }
-        if let Some(id) = project_id
-            && !self.has_project(id)?
-        {
-            return Err(ControlError::NoProject(id.clone()));
-        }
+        project_id.map_or(Ok(()), |id| self.require_project(id))?;
         let (text, key_id, digest) = TokenText::generate()?;
         let sql = "INSERT INTO tokens (key_id, secret_sha256, project_id, name, scopes, created_ms, expires_ms)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -160,9 +156,11 @@ impl Control {
         &self.file
     }
 
-    pub(crate) fn has_project(&self, id: &ProjectId) -> Result<bool, ControlError> {
+    /// Fails unless there is such a project.
+    pub(crate) fn require_project(&self, id: &ProjectId) -> Result<(), ControlError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM projects WHERE id = ?1)";
-        self.file.connection.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(self.file.sqlite())
+        let is_there = self.file.connection.query_row(sql, [id.as_str()], |row| row.get(0));
+        if is_there.map_err(self.file.sqlite())? { Ok(()) } else { Err(ControlError::NoProject(id.clone())) }
     }
 }
 

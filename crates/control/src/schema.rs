@@ -11,10 +11,9 @@ use crate::ControlError;
 /// How long a writer waits for another process to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What each version adds to the one before; a new file gets all of them. A step that was released never changes.
-const STEPS: &[&str] = &[TABLES, ENDPOINTS];
-
-const VERSION: i64 = STEPS.len() as i64;
+/// What each version adds to the one before it; a file made by an earlier version is brought to the last. A step that was
+/// released never changes.
+const STEPS: &[&str] = &[TABLES, ENDPOINTS, PROJECT_LIMITS];
 
 /// Version 1. Times are ms since the Unix epoch; a token without a project is an operator's.
 const TABLES: &str = "
@@ -36,7 +35,7 @@ const TABLES: &str = "
     CREATE INDEX tokens_by_name ON tokens (name);
 ";
 
-/// The step that adds endpoints. Two projects may call theirs alike.
+/// Version 2. Two projects may call their endpoints alike.
 const ENDPOINTS: &str = "
     CREATE TABLE endpoints (
         project_id       TEXT NOT NULL REFERENCES projects (id),
@@ -56,6 +55,22 @@ const ENDPOINTS: &str = "
     ) STRICT;
 ";
 
+/// Version 3. A project's own limits by name, as counts, bytes or ms; what is not here is the server's.
+const PROJECT_LIMITS: &str = "
+    CREATE TABLE project_limits (
+        project_id TEXT NOT NULL REFERENCES projects (id),
+        name       TEXT NOT NULL,
+        value      INTEGER NOT NULL,
+        set_ms     INTEGER NOT NULL,
+        PRIMARY KEY (project_id, name)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The version that all steps lead to.
+fn version() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
 /// One connection, and the path for its errors.
 #[derive(Debug)]
 pub(crate) struct File {
@@ -69,10 +84,22 @@ impl File {
         claim(path).map_err(|source| ControlError::Io { path: path.to_owned(), source })?;
         let found = connect(path).map_err(|source| ControlError::Sqlite { path: path.to_owned(), source });
         let (connection, version) = found?;
-        if version > VERSION {
-            return Err(ControlError::Version { path: path.to_owned(), found: version, known: VERSION });
+        if version > self::version() {
+            return Err(ControlError::Version { path: path.to_owned(), found: version, known: self::version() });
         }
         Ok(File { connection, path: path.to_owned() })
+    }
+
+    /// Makes several changes at once; if one fails, none is made.
+    pub(crate) fn all_or_none(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), ControlError> {
+        let changed = self.connection.unchecked_transaction().and_then(|transaction| {
+            change(&transaction)?;
+            transaction.commit()
+        });
+        changed.map_err(self.sqlite())
     }
 
     /// All rows of a query without parameters.
@@ -118,14 +145,13 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Taking the write lock first makes two processes that open a new file take turns.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let missing = usize::try_from(version).ok().and_then(|done| STEPS.get(done..)).unwrap_or(&[]);
-    for step in missing {
-        transaction.execute_batch(step)?;
-    }
+    let mut version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let missing = usize::try_from(version).ok().and_then(|version| STEPS.get(version..)).unwrap_or_default();
     if !missing.is_empty() {
-        transaction.pragma_update(None, "user_version", VERSION)?;
+        missing.iter().try_for_each(|step| transaction.execute_batch(step))?;
+        version = self::version();
+        transaction.pragma_update(None, "user_version", version)?;
     }
     transaction.commit()?;
-    Ok((connection, version.max(VERSION)))
+    Ok((connection, version))
 }

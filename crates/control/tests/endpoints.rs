@@ -65,7 +65,7 @@ fn an_endpoint_is_read_as_it_was_set_and_replaced_as_a_whole() {
     assert_eq!(control.endpoint(&project("b"), "ep_1").unwrap(), None);
     let bare = Endpoint::new(project("a"), "ep_1", "acme", "renamed");
     control.set_endpoint(&bare).unwrap();
-    assert_eq!(control.endpoints(None).unwrap(), [bare.clone()]);
+    assert_eq!(control.endpoints(None).unwrap(), std::slice::from_ref(&bare));
     control.set_endpoint(&full("b", "ep_1")).unwrap();
     assert_eq!(control.endpoints(None).unwrap(), [bare.clone(), full("b", "ep_1")], "each project has its own");
     assert_eq!(control.endpoints(Some(&project("a"))).unwrap(), [bare]);

@@ -31,8 +31,9 @@ impl Map {
         Ok(Map(Bytes::Mapped(Arc::new(map))))
     }
 
+    /// Bytes in memory in the place of a file's.
     #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn of_bytes(bytes: Arc<Vec<u8>>) -> Map {
+    pub fn of_bytes(bytes: Arc<Vec<u8>>) -> Map {
         Map(Bytes::Simulated(bytes))
     }
 }

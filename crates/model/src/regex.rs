@@ -90,6 +90,11 @@ impl Pattern {
         &self.0.prefix
     }
 
+    /// Bytes of the automaton, nearly; without those that matching takes for a while.
+    pub fn heap_bytes(&self) -> usize {
+        self.0.regex.memory_usage()
+    }
+
     /// Whether every value matches, the empty one included: `.*`.
     pub fn matches_all(&self) -> bool {
         self.0.matches_all

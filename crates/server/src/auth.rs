@@ -85,12 +85,10 @@ pub(crate) async fn authorize(
     if gate.need != Need::Nothing {
         let project = path.iter().find(|(name, _)| *name == PROJECT_PARAM).map(|(_, id)| id);
         let mut granted = grant(&gate, request.headers(), project);
-        if matches!(granted, Err(ApiError::Unauthorized)) && request.headers().contains_key(header::AUTHORIZATION) {
-            let (looking, now) = (gate.app.clone(), crate::clock::now_ms());
-            let looked = tokio::task::spawn_blocking(move || looking.look_for_new_token(now));
-            if looked.await.unwrap_or(false) {
-                granted = grant(&gate, request.headers(), project);
-            }
+        let is_refused = matches!(granted, Err(ApiError::Unauthorized));
+        let may_be_new = is_refused && gate.app.authority().may_be_new(credential(request.headers()));
+        if may_be_new && gate.app.look_for_new_token().await {
+            granted = grant(&gate, request.headers(), project);
         }
         match granted {
             Ok(grant) => {
@@ -106,13 +104,16 @@ pub(crate) async fn authorize(
     Ok(next.run(request).await)
 }
 
+/// The header that holds the token; one that is not ASCII holds none.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+}
+
 fn grant(gate: &Gate, headers: &HeaderMap, project: Option<&str>) -> Result<Grant, ApiError> {
-    // A header that is not ASCII holds no token.
-    let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
     let (authority, now) = (gate.app.authority(), crate::clock::now_ms());
     let grant = match gate.dialect.takes_bare_tokens() {
-        true => authority.authorize_or_bare(header, now)?,
-        false => authority.authorize(header, now)?,
+        true => authority.authorize_or_bare(credential(headers), now)?,
+        false => authority.authorize(credential(headers), now)?,
     };
     match gate.need {
         Need::Nothing => {}

@@ -1,4 +1,4 @@
-//! The clockwork beside requests: the store's due work, and the tokens' changes.
+//! The clockwork beside requests: the store's due work, the recorder, and the changes of tokens, limits and endpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,8 +12,8 @@ use crate::pool::Ask;
 use crate::recorder::Recorder;
 use crate::state::App;
 
-/// A revoked token must not work for longer than a second.
-const TOKENS_INTERVAL: Duration = Duration::from_millis(500);
+/// A revoked token must not work for longer than a second, nor an old limit hold.
+const REGISTRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Writes resume within five seconds after the disk does.
 const HEAL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked whether a minute is due.
@@ -55,26 +55,27 @@ pub(crate) async fn heal(app: App) {
     }
 }
 
-/// Reads tokens and endpoints again when another process has changed them; ends when dropped.
+/// Reads tokens, limits and endpoints again when another process has changed them; ends when dropped.
 pub(crate) async fn follow_registry(app: App) {
-    let mut ticks = ticks(TOKENS_INTERVAL);
+    let mut ticks = ticks(REGISTRY_INTERVAL);
     loop {
         ticks.tick().await;
         let refreshed = {
             let app = app.clone();
             tokio::task::spawn_blocking(move || {
                 app.rates().forget_idle();
-                // Both are tried whatever becomes of the other.
-                let (tokens, endpoints) = (app.authority().refresh(), app.endpoints().refresh());
-                Ok::<_, control::ControlError>(tokens? | endpoints?)
+                // Each is tried whatever becomes of the others.
+                let (tokens, limits) = (app.authority().refresh(), app.limits().refresh());
+                let endpoints = app.endpoints().refresh();
+                Ok::<_, control::ControlError>(tokens? | limits? | endpoints?)
             })
             .await
         };
         match refreshed {
-            Ok(Ok(true)) => tracing::debug!("tokens or endpoints have changed"),
+            Ok(Ok(true)) => tracing::debug!("tokens, limits or endpoints have changed"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => tracing::error!("read tokens and endpoints: {error}"),
-            Err(panic) => tracing::error!("read tokens and endpoints: {panic}"),
+            Ok(Err(error)) => tracing::error!("read tokens, limits and endpoints: {error}"),
+            Err(panic) => tracing::error!("read tokens, limits and endpoints: {panic}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method, header};
-use model::{Matcher, TimeRange, Timestamp};
+use model::{Matcher, Pattern, TimeRange, Timestamp};
 use percent_encoding::percent_decode;
 
 use crate::body;
@@ -16,6 +16,9 @@ use crate::state::App;
 
 /// Parameters of one request. A relist of a metrics adapter sends hundreds of `match[]`; nobody sends thousands.
 const PARAMS_MAX: usize = 4096;
+/// Bytes that the patterns of all `match[]` take together: each may be an automaton of a MiB or two, and a dozen bytes
+/// ask for it. Hundreds of usual ones take a few MiB.
+const PATTERNS_BYTES_MAX: usize = 64 << 20;
 /// Bound of every time, positive and negative: a quarter of what `i64` holds, so that sums of times never overflow.
 pub(crate) const TIME_MS_MAX: i64 = i64::MAX / 4;
 /// How Prometheus' own client writes the earliest and the latest time there is.
@@ -165,8 +168,20 @@ impl Params {
     }
 
     /// The selectors of `match[]=`, each with a matcher that an absent label does not satisfy.
+    ///
+    /// Errors: among them patterns that take more memory than [`PATTERNS_BYTES_MAX`].
     pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        self.all("match[]").map(parse_selector).collect()
+        let (mut selectors, mut bytes) = (Vec::new(), 0);
+        for text in self.all("match[]") {
+            let matchers = parse_selector(text)?;
+            bytes += matchers.iter().filter_map(Matcher::pattern).map(Pattern::heap_bytes).sum::<usize>();
+            if PATTERNS_BYTES_MAX < bytes {
+                let what = format_args!("regular expressions take more than {PATTERNS_BYTES_MAX} bytes of memory");
+                return Err(invalid("match[]", what));
+            }
+            selectors.push(matchers);
+        }
+        Ok(selectors)
     }
 }
 
@@ -290,6 +305,18 @@ mod tests {
         for (text, expect) in table {
             assert_eq!(parse_duration_ms(text), expect, "{text}");
         }
+    }
+
+    /// A relist asks for hundreds of usual patterns; a few hundred hostile ones took half a GB.
+    #[test]
+    fn patterns_have_a_bound_of_memory() {
+        let params = |pattern: &str, n: usize| {
+            let pair = ("match[]".to_owned(), format!("{{a=~\"{pattern}\"}}"));
+            Params { pairs: vec![pair; n] }.selectors().map(|selectors| selectors.len())
+        };
+        assert_eq!(params("^container_.*|x", 500).unwrap(), 500);
+        let refused = params("((a{100}){10}){9}|xyz*", 500).unwrap_err();
+        assert!(format!("{refused:?}").contains("regular expressions take more than"), "{refused:?}");
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::metrics::observe;
 use crate::rates::Topic;
 use crate::state::App;
 use crate::{
-    absent, admin, cors, exemplars, exposition, features, federate, huggingface, labels, language, metadata, pages,
-    paths, queries, query, read, search, series, status, targets, tensorone, write,
+    absent, admin, cors, exemplars, exposition, features, federate, huggingface, labels, language, limits, metadata,
+    pages, paths, queries, query, read, search, series, status, targets, tensorone, write,
 };
 
 /// Where a project's whole API is found again; Grafana takes it as a Prometheus server's URL.
@@ -112,6 +112,7 @@ fn table() -> Vec<Entry> {
         entry(GET, "/api/v1/notifications/live", Token(Read), absent::live_notifications),
         entry(READ, "/api/v1/features", Token(Read), features::list),
         entry(GET, "/api/v1/openapi.yaml", Nothing, pages::openapi),
+        entry(READ, "/api/v1/user_limits", Token(Read), limits::show),
         entry(READ, "/api/v1/status/buildinfo", Token(Read), status::buildinfo),
         entry(READ, "/api/v1/status/config", Token(Read), targets::config),
         entry(READ, "/api/v1/status/flags", Operator(Read), status::flags),

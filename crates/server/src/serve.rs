@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::ServeError;
+use crate::limits::ProjectLimits;
 use crate::state::App;
 use crate::{listener, maintenance, routes};
 
@@ -52,11 +53,12 @@ impl Server {
         };
         let catalog = catalog(config.catalog.as_deref())?;
         let endpoints = Endpoints::open(&control_path(&config.data_dir))?;
+        let limits = ProjectLimits::open(&control_path(&config.data_dir))?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{address}");
-        Ok(Server { app: App::new(config, authority, endpoints, catalog), listener, address })
+        Ok(Server { app: App::new(config, authority, endpoints, limits, catalog), listener, address })
     }
 
     /// The address listened on, with the port that the system chose for port 0.
@@ -125,7 +127,7 @@ async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result
 
 /// Opens the store on a thread of its own.
 async fn open(app: App) -> Result<(), ServeError> {
-    let opened = tokio::task::spawn_blocking(move || app.store().open(app.config())).await;
+    let opened = tokio::task::spawn_blocking(move || app.store().open(app.config(), app.limits().quotas())).await;
     opened.map_err(|panic| ServeError::System(std::io::Error::other(panic)))??;
     tracing::info!("ready");
     Ok(())

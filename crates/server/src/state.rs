@@ -4,22 +4,19 @@ use std::sync::Arc;
 
 use clouds::Catalog;
 use control::{Authority, Endpoints};
-use model::Timestamp;
-use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
 use crate::endpoints::Discovered;
+use crate::limits::ProjectLimits;
 use crate::mapping::Mapping;
 use crate::metrics::Metrics;
+use crate::newcomers::Newcomers;
 use crate::pool::QueryPool;
 use crate::rates::Rates;
 use crate::store::Store;
 use crate::tensorone::AnswerCache;
 use crate::write::WritePool;
-
-/// An unknown token makes the server look whether it is new, at most this often: strangers must not choose how often.
-const LOOK_AGAIN_MS: i64 = 50;
 
 /// The running server, shared by all requests.
 #[derive(Clone)]
@@ -31,8 +28,8 @@ struct Parts {
     endpoints: Endpoints,
     discovered: Discovered,
     rates: Rates,
-    /// When an unknown token last made the server look at the registry.
-    looked_again: Mutex<Timestamp>,
+    newcomers: Newcomers,
+    limits: ProjectLimits,
     store: Store,
     metrics: Metrics,
     queries: QueryPool,
@@ -44,7 +41,13 @@ struct Parts {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, authority: Authority, endpoints: Endpoints, catalog: Catalog) -> App {
+    pub(crate) fn new(
+        config: Config,
+        authority: Authority,
+        endpoints: Endpoints,
+        limits: ProjectLimits,
+        catalog: Catalog,
+    ) -> App {
         App(Arc::new(Parts {
             store: Store::new(),
             metrics: Metrics::new(),
@@ -57,7 +60,8 @@ impl App {
             endpoints,
             discovered: Discovered::default(),
             rates: Rates::new(config.rate),
-            looked_again: Mutex::new(Timestamp::MIN),
+            newcomers: Newcomers::new(),
+            limits,
             config,
         }))
     }
@@ -87,20 +91,20 @@ impl App {
         &self.0.rates
     }
 
-    /// Reads the tokens again for one that is not known: it may have been made since the last look. Returns whether
-    /// anything has changed; blocking.
-    pub(crate) fn look_for_new_token(&self, now: Timestamp) -> bool {
-        {
-            let mut last = self.0.looked_again.lock();
-            if now < last.saturating_add(LOOK_AGAIN_MS) {
-                return false;
+    /// Waits until the tokens are read again for one that is not known: it may be new. Returns whether they were.
+    pub(crate) async fn look_for_new_token(&self) -> bool {
+        let app = self.clone();
+        let look = move || {
+            if let Err(error) = app.authority().refresh() {
+                tracing::error!("read tokens: {error}");
             }
-            *last = now;
-        }
-        self.authority().refresh().unwrap_or_else(|error| {
-            tracing::error!("read tokens: {error}");
-            false
-        })
+        };
+        self.0.newcomers.wait_for_look(look).await
+    }
+
+    /// What projects may have.
+    pub(crate) fn limits(&self) -> &ProjectLimits {
+        &self.0.limits
     }
 
     /// The door to the data.

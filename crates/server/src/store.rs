@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use control::{Grant, WriteAs};
 use model::{ProjectId, Scope, Timestamp};
-use tsdb::{Appender, Db, Options, Querier, ReplayProgress, Stats, TsdbError};
+use tsdb::{Appender, Db, Options, Querier, Quotas, ReplayProgress, Stats, TsdbError};
 
 use crate::config::Config;
 use crate::error::{ApiError, ServeError};
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Opens the database, replaying its log; blocking.
-    pub(crate) fn open(&self, config: &Config) -> Result<(), ServeError> {
+    pub(crate) fn open(&self, config: &Config, quotas: Quotas) -> Result<(), ServeError> {
         let options = Options {
             retention_ms: config.retention.map(milliseconds),
             out_of_order_window_ms: milliseconds(config.out_of_order_window),
@@ -48,6 +48,7 @@ impl Store {
             block_ms_max: config.block_max.map(milliseconds),
             series_per_project_max: config.limits.series_per_project_max,
             exemplars_per_project_max: config.limits.exemplars_per_project_max,
+            quotas,
             ..Options::default()
         };
         let db = Db::open_with(disk::Dir::open(&config.data_dir)?, options, &self.replay)?;
@@ -138,6 +139,7 @@ impl Writer {
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+/// Whole milliseconds.
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,7 @@
 //! What an operator may set about the store.
 
+use crate::quotas::Quotas;
+
 /// The width of a block written from the head. Thanos and Prometheus expect it.
 pub(crate) const BLOCK_MS: i64 = 2 * 60 * 60 * 1000;
 
@@ -25,6 +27,8 @@ pub struct Options {
     pub series_per_project_max: usize,
     /// Exemplars kept of one project; the oldest go first. Default: 10,000.
     pub exemplars_per_project_max: usize,
+    /// What single projects may have in place of the two above; may change while the store is open.
+    pub quotas: Quotas,
     /// Exemplars kept of all projects together: each may keep its even share, and one in any case. Default: 1,000,000.
     pub exemplars_max: usize,
     /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
@@ -43,6 +47,7 @@ impl Default for Options {
             future_ms: 10 * 60 * 1000,
             series_per_project_max: 1_000_000,
             exemplars_per_project_max: 10_000,
+            quotas: Quotas::default(),
             exemplars_max: 1_000_000,
             series_cache_bytes: 8 << 20,
             head_chunk_file_bytes: 16 << 20,

@@ -78,6 +78,14 @@ impl<'a> Querier<'a> {
         Ok(names.into_iter().take(most).collect())
     }
 
+    /// The number of series with recent samples: those that the head has.
+    pub fn active_series(&self) -> usize {
+        self.db.head().with_index(|index| match &self.scope {
+            Scope::All => index.len(),
+            Scope::Project(id) => index.len_in(id.as_str()),
+        })
+    }
+
     /// The values of label `name` among series that match one of `sets` (all series, if there is none), sorted.
     ///
     /// At most `limit` values, one more if there are more; 0 for all. Which series count: see

@@ -122,6 +122,14 @@ pub enum LabelFault {
         /// Labels allowed.
         limit: usize,
     },
+    /// All names and values together are too long.
+    #[error("labels of {len} bytes together, limit {limit}")]
+    TooLong {
+        /// Bytes sent.
+        len: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
     /// A name is too long.
     #[error("label name of {len} bytes, limit {limit}")]
     NameTooLong {

@@ -3,6 +3,8 @@
 mod error;
 pub mod exposition;
 mod field;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod json;
 pub mod remote_read;
 pub mod remote_write;

@@ -161,7 +161,7 @@ fn lines_against_the_format_are_refused_with_their_place() {
 #[test]
 fn an_open_metrics_text_says_where_it_ends() {
     check(OpenMetrics, "up 1\n", &["up 1 None", "line 1, column 1: the text ends without # EOF"]);
-    check(OpenMetrics, "", &["line 0, column 1: the text ends without # EOF"]);
+    check(OpenMetrics, "", &["line 1, column 1: the text ends without # EOF"]);
     check(OpenMetrics, "# EOF\n\n", &["line 2, column 1: text behind # EOF"]);
     check(OpenMetrics, "# EOF\nup 1\n", &["line 2, column 1: text behind # EOF"]);
     check(OpenMetrics, "# EOF", &[]);

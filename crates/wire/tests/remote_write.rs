@@ -185,6 +185,28 @@ fn labels_are_sorted_and_empty_values_dropped() {
     check(&one_series(&any), "{__meta=\"kept\", __name__=\"my.metric\", \"h\u{e9}.llo w\"=\"a\\nb\", z=\"1\"}", &[]);
 }
 
+/// An index of a block refuses labels that are longer: a series that came in must come out.
+#[test]
+fn labels_beyond_the_hard_limit_are_refused_whatever_is_set() {
+    let labels = LabelLimits { labels_max: 1024, value_bytes_max: usize::MAX, ..LabelLimits::default() };
+    let limits = BodyLimits { labels, ..BodyLimits::default() };
+    for (last, is_refused) in [(64_700, false), (65_000, true)] {
+        // 256 values of 64 KiB are 16 MiB: names and all, 255 of them leave room for one of 64,757 bytes.
+        let names: Vec<String> = (0..255).map(|n| format!("{n:03}")).collect();
+        let (value, last) = ("x".repeat(65_536), "x".repeat(last));
+        let pairs = names.iter().map(|name| (&**name, &*value)).chain([("__name__", "up"), ("last", &*last)]);
+        let mut encoder = WriteRequestEncoder::new();
+        encoder.push(pairs, &[]);
+        let body = encoder.finish();
+        let request = WriteRequest::parse(&body, &limits).unwrap();
+        let refused = request.series().next().unwrap().labels(&mut LabelsBuilder::default());
+        assert_eq!(refused.is_err(), is_refused, "{refused:?}");
+        if let Err(refused) = refused {
+            assert!(matches!(refused.fault, LabelFault::TooLong { limit: 16_777_216, .. }), "{refused}");
+        }
+    }
+}
+
 #[test]
 fn a_value_beyond_the_hard_limit_is_refused_whatever_is_set() {
     let limits = BodyLimits {

@@ -50,7 +50,7 @@ impl Fixture {
         };
         control.set_endpoint(&registered).unwrap();
         let store = Store::new();
-        store.open(&Config::new(dir.path(), "127.0.0.1:0".parse().unwrap())).unwrap();
+        store.open(&Config::new(dir.path(), "127.0.0.1:0".parse().unwrap()), tsdb::Quotas::default()).unwrap();
         Fixture { store, endpoints: Endpoints::open(&path).unwrap(), _dir: dir }
     }
 

@@ -13,15 +13,19 @@ use super::refusals::{Cause, Refusals};
 use crate::error::ApiError;
 use crate::mapping::Mapping;
 use crate::state::App;
-use crate::store::Writer;
 
-/// Stores what can be stored of `request`; blocking, until it is on disk.
-pub(super) fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> Result<Stored, ApiError> {
+/// Stores what can be stored of `request`, whose series are `project`'s or name their own; blocking, until it is on disk.
+pub(super) fn append(
+    app: &App,
+    appender: Appender<'_>,
+    project: Option<&ProjectId>,
+    request: &WriteRequest<'_>,
+) -> Result<Stored, ApiError> {
     let endpoints = app.endpoints().view();
     let mut batch = Batch {
-        appender: writer.appender(),
-        project: writer.project(),
-        seed: app.writes().seeds.hash_one((writer.project().map(ProjectId::as_str), endpoints.generation())),
+        appender,
+        project,
+        seed: app.writes().seeds.hash_one((project.map(ProjectId::as_str), endpoints.generation())),
         mapping: app.mapping(),
         endpoints,
         raw_labels: Vec::new(),
@@ -33,7 +37,7 @@ pub(super) fn append(app: &App, writer: &Writer, request: &WriteRequest<'_>) -> 
     }
     let Batch { mut appender, mut refusals, .. } = batch;
     let default_project = ProjectId::default_project();
-    let owner = writer.project().unwrap_or(&default_project);
+    let owner = project.unwrap_or(&default_project);
     for family in request.metadata() {
         appender.metadata(owner, &family.family, family.to_metadata());
     }

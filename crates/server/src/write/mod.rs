@@ -17,13 +17,13 @@ use control::Grant;
 use model::{Budget, Pool, Stop};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use wire::remote_write::{BodyLimits, LabelLimits, WriteMessage, WriteRequest, decompress};
-use wire::remote_write::{check_content_encoding, write_message};
+use wire::remote_write::{WriteMessage, WriteRequest, check_content_encoding, decompress, write_message};
 
 use crate::auth::Granted;
 use crate::body;
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::limits::WriteLimits;
 use crate::state::App;
 use crate::store::Writer;
 use answer::{Stored, answer};
@@ -38,7 +38,6 @@ const BUFFER_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct WritePool {
     turns: Arc<Semaphore>,
     bytes: Arc<Pool>,
-    limits: BodyLimits,
     /// Seeds the keys of known series; drawn at start, so that nobody can aim at a collision.
     seeds: RandomState,
     /// Decompression buffers between two writes.
@@ -50,7 +49,6 @@ impl WritePool {
         WritePool {
             turns: Arc::new(Semaphore::new(limits.writes_max)),
             bytes: Pool::new(limits.writes_bytes_max as u64),
-            limits: body_limits(limits),
             seeds: RandomState::new(),
             buffers: Mutex::new(Vec::new()),
         }
@@ -83,15 +81,6 @@ impl WritePool {
     }
 }
 
-fn body_limits(limits: &Limits) -> BodyLimits {
-    let labels = LabelLimits {
-        labels_max: limits.labels_max,
-        name_bytes_max: limits.label_name_bytes_max,
-        value_bytes_max: limits.label_value_bytes_max,
-    };
-    BodyLimits { decompressed_bytes_max: limits.write_bytes_max, labels, ..BodyLimits::default() }
-}
-
 /// Handles a write.
 pub(crate) async fn write(State(app): State<App>, Granted(grant): Granted, request: Request) -> Response {
     let (head, body) = request.into_parts();
@@ -116,6 +105,7 @@ pub(crate) async fn write(State(app): State<App>, Granted(grant): Granted, reque
 struct Admitted {
     writer: Writer,
     account: Budget,
+    limits: WriteLimits,
 }
 
 impl Admitted {
@@ -123,10 +113,11 @@ impl Admitted {
     fn new(app: &App, grant: &Grant, headers: &HeaderMap) -> Result<Admitted, ApiError> {
         let writer = app.store().writer(grant)?;
         let account = app.writes().account();
-        let most = app.config().limits.write_bytes_max;
+        let limits = app.limits().of_write(app.config(), writer.project());
+        let most = limits.body.decompressed_bytes_max;
         let declared = body::declared_len(headers).and_then(|len| usize::try_from(len).ok());
         charge(&account, declared.unwrap_or(most).min(most))?;
-        Ok(Admitted { writer, account })
+        Ok(Admitted { writer, account, limits })
     }
 
     /// Reads the body and stores it on a blocking thread.
@@ -137,16 +128,33 @@ impl Admitted {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Stored, ApiError> {
-        let limits = &app.config().limits;
-        let body = body::read(body, headers, limits.write_bytes_max, limits.body_timeout).await?;
+        let timeout = app.config().limits.body_timeout;
+        let body = body::read(body, headers, self.limits.body.decompressed_bytes_max, timeout).await?;
         let turn = app.writes().turns.clone().acquire_owned().await.map_err(ApiError::internal)?;
         let app = app.clone();
         let stored = tokio::task::spawn_blocking(move || {
-            let outcome = store(&app, message, &self.writer, &body, &self.account);
+            let outcome = self.store_body(&app, message, &body);
             drop(turn);
             outcome
         });
         stored.await.map_err(|panic| ApiError::internal(format!("write ended by a bug: {panic}")))?
+    }
+
+    /// Reads the message and stores it; blocking, until it is on disk.
+    fn store_body(&self, app: &App, message: WriteMessage, body: &Bytes) -> Result<Stored, ApiError> {
+        let (pool, limits) = (app.writes(), &self.limits.body);
+        let mut bytes = pool.take_buffer();
+        let stored = decompress(body, limits, &mut bytes).map_err(ApiError::from).and_then(|()| {
+            charge(&self.account, bytes.len())?;
+            let request = match message {
+                WriteMessage::V1 => WriteRequest::parse(&bytes, limits)?,
+                WriteMessage::V2 => WriteRequest::parse_v2(&bytes, limits)?,
+            };
+            charge(&self.account, request.heap_bytes())?;
+            append(app, self.writer.appender().within(self.limits.bounds), self.writer.project(), &request)
+        });
+        pool.give_buffer(bytes);
+        stored
     }
 }
 
@@ -161,26 +169,4 @@ fn announced(headers: &HeaderMap) -> Result<WriteMessage, ApiError> {
 /// Takes `bytes` from the pool of all writes.
 fn charge(account: &Budget, bytes: usize) -> Result<(), ApiError> {
     account.charge(bytes).map_err(|_| ApiError::Unavailable("too many bytes of writes are in progress".to_owned()))
-}
-
-/// Reads the message and stores it; blocking, until it is on disk.
-fn store(
-    app: &App,
-    message: WriteMessage,
-    writer: &Writer,
-    body: &Bytes,
-    account: &Budget,
-) -> Result<Stored, ApiError> {
-    let pool = app.writes();
-    let mut bytes = pool.take_buffer();
-    let stored = decompress(body, &pool.limits, &mut bytes).map_err(ApiError::from).and_then(|()| {
-        charge(account, bytes.len())?;
-        let request = match message {
-            WriteMessage::V1 => WriteRequest::parse(&bytes, &pool.limits)?,
-            WriteMessage::V2 => WriteRequest::parse_v2(&bytes, &pool.limits)?,
-        };
-        append(app, writer, &request)
-    });
-    pool.give_buffer(bytes);
-    stored
 }

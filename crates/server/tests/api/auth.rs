@@ -216,6 +216,27 @@ async fn a_new_token_works_at_once() {
     assert_eq!(stand.get("/api/v1/labels", &token).await.status, 200);
 }
 
+/// A fleet whose agents all start with a token that was just made: those that came between two looks at the registry
+/// were refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_works_at_once_for_everybody() {
+    let stand = Stand::start().await;
+    let control = server::open_control(stand.data_dir()).unwrap();
+    let new = NewToken { access: Access::Operator, name: String::new(), scopes: Scopes::WRITE_READ, expires_ms: None };
+    let create = || control.create_token(&new, server::now_ms()).unwrap().reveal();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = server::open_control(elsewhere.path()).unwrap().create_token(&new, 0).unwrap().reveal();
+    for round in 0..5 {
+        // Somebody else has just made the server look.
+        stand.get("/api/v1/labels", &stranger).await.refused(401, "unauthorized", "valid monitoring token");
+        let token = create();
+        let ask = || Box::pin(stand.get("/api/v1/labels", &token));
+        let answers = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask(), ask(), ask());
+        let statuses: [u16; 8] = <[_; 8]>::from(answers).map(|answer: Answer| answer.status);
+        assert_eq!(statuses, [200; 8], "round {round}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_also_basic_passwords() {
     let stand = Stand::start().await;

@@ -8,6 +8,9 @@ use wire::remote_write::LabelLimits;
 use crate::answer::Answer;
 use crate::stand::{Series, Stand};
 
+/// A series with one sample: its name, labels, time and value.
+type Row = (&'static str, Vec<(&'static str, &'static str)>, [(i64, f64); 1]);
+
 const PATH: &str = "/v2/endpoint/acme/chat";
 
 /// Ten minutes of two replicas up to `now`, sampled each minute.
@@ -20,7 +23,7 @@ async fn fill(stand: &Stand, now: i64) {
             let identity = [("endpoint_id", "ep_1"), ("endpoint", "chat"), ("replica_id", replica)];
             let with = |more: &[(&'static str, &'static str)]| [&identity[..], more].concat();
             let one = |v: f64| [(t, v)];
-            let rows: Vec<(&str, Vec<(&str, &str)>, [(i64, f64); 1])> = vec![
+            let rows: Vec<Row> = vec![
                 ("inference_requests_total", with(&[("status_code", "200")]), one(weight * 60.0 * m)),
                 ("inference_requests_total", with(&[("status_code", "503")]), one(weight * 2.0 * m)),
                 ("inference_request_duration_seconds_bucket", with(&[("le", "0.5")]), one(weight * 30.0 * m)),

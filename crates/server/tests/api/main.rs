@@ -12,6 +12,7 @@ mod fuzz;
 mod gotchas;
 mod huggingface;
 mod labels;
+mod limits;
 mod mapping;
 mod openapi;
 mod query;

@@ -10,6 +10,9 @@ use tower::ServiceExt;
 
 use crate::stand::Stand;
 
+/// A series: its name, labels, and samples.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
 /// A stand with one endpoint of `acme` that has had one request a second for an hour, up to now.
 async fn with_endpoint() -> Stand {
     let stand = Stand::start().await;
@@ -28,7 +31,7 @@ async fn with_endpoint() -> Stand {
     let (code_ok, code_bad) = (labels(&[("status_code", "200")]), labels(&[("status_code", "500")]));
     let (plain, running) = (labels(&[]), labels(&[("state", "running")]));
     let compute = labels(&[("category", "compute"), ("phase", "inference")]);
-    let mut series: Vec<(&str, &[(&str, &str)], &[(i64, f64)])> = vec![
+    let mut series: Vec<Row<'_>> = vec![
         ("inference_requests_total", &code_ok, &ok),
         ("inference_requests_total", &code_bad, &bad),
         ("inference_request_duration_seconds_sum", &plain, &sum),

@@ -17,6 +17,12 @@ impl BlockFile {
         Ok(BlockFile { name, bytes: dir.map(file)? })
     }
 
+    /// Bytes in the place of a file.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> BlockFile {
+        BlockFile { name: "bytes".to_owned(), bytes: Map::of_bytes(std::sync::Arc::new(bytes)) }
+    }
+
     /// The whole file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

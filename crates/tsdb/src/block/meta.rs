@@ -11,6 +11,8 @@ use crate::chunk::Encoding;
 
 const META_FILE: &str = "meta.json";
 const VERSION: u64 = 1;
+/// A description is refused beyond: one of thirty thousand sources is as long, and each byte may take eighty.
+const BYTES_MAX: usize = 1 << 20;
 
 /// What `meta.json` says of a block. Keys that are not known here survive reading and writing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -232,10 +234,17 @@ impl BlockMeta {
 
     /// Reads the description of block `name`.
     pub(crate) fn read(block: &Dir, name: &str) -> Result<BlockMeta, BlockError> {
+        BlockMeta::parse(name, &block.read(META_FILE)?)
+    }
+
+    /// Reads the file of block `name`.
+    pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<BlockMeta, BlockError> {
         let file = || format!("{name}/{META_FILE}");
         let corrupt = |what: String| BlockError::Corrupt { file: file(), offset: 0, what: what.into() };
-        let bytes = block.read(META_FILE)?;
-        let mut meta: BlockMeta = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        if BYTES_MAX < bytes.len() {
+            return Err(corrupt(format!("{} bytes, at most {BYTES_MAX}", bytes.len())));
+        }
+        let mut meta: BlockMeta = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
         if let Some(crc) = meta.promenade.crc.take()
             && crc != meta.checksum()?
         {
@@ -265,7 +274,7 @@ impl BlockMeta {
         Ok(block.replace(META_FILE, &self.to_bytes()?)?)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, BlockError> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, BlockError> {
         let mut meta = self.clone();
         meta.promenade.crc = Some(self.checksum()?);
         serde_json::to_vec_pretty(&meta).map_err(|e| BlockError::invalid(e.to_string()))

@@ -31,6 +31,8 @@ use segments::Segments;
 use starts::{BlockStarts, STARTS_LOST};
 
 pub use crate::index::{BlockSeries, ChunkMeta};
+#[cfg(feature = "fuzzing")]
+pub(crate) use starts::verify_starts;
 pub(crate) use tombstones::{DeletedRanges, Tombstones, covers, deletes, touches};
 
 pub use error::BlockError;

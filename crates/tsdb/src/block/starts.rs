@@ -169,6 +169,12 @@ impl BlockStarts {
     }
 }
 
+/// Checks `bytes` as those of a file.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn verify_starts(bytes: Vec<u8>) -> Result<(), BlockError> {
+    BlockStarts { file: BlockFile::of_bytes(bytes), places: Vec::new() }.verify()
+}
+
 impl Block {
     /// The start timestamps; a file that is damaged is told and says nothing.
     pub(super) fn read_starts(&self, name: &str) -> Result<Option<BlockStarts>, BlockError> {

@@ -102,7 +102,7 @@ impl Tombstones {
     }
 
     /// What a file says. Which series are hidden is not in it: see [`Tombstones::note_hidden`].
-    pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Tombstones, BlockError> {
+    pub(crate) fn decode(file: &str, bytes: &[u8]) -> Result<Tombstones, BlockError> {
         let corrupt = |what: &'static str| BlockError::Corrupt { file: file.to_owned(), offset: 0, what: what.into() };
         let (content, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or_else(|| corrupt("the file is too short"))?;
         let (header, mut rest) =
@@ -117,18 +117,20 @@ impl Tombstones {
         if crc32c::crc32c(rest).to_be_bytes() != *crc {
             return Err(corrupt("the checksum does not match"));
         }
-        let mut tombstones = Tombstones::default();
+        let mut stones: Vec<(u32, TimeRange)> = Vec::new();
         while !rest.is_empty() {
             let Some((reference, range, behind)) = split_stone(rest) else {
                 return Err(corrupt("a deleted range is cut or names no series"));
             };
             if range.mint <= range.maxt {
-                let known = tombstones.of(reference).cloned().unwrap_or_default();
-                tombstones.series.insert(reference, merged(&known, range));
+                stones.push((reference, range));
             }
             rest = behind;
         }
-        Ok(tombstones)
+        stones.sort_unstable_by_key(|(reference, range)| (*reference, range.mint));
+        let of_series = stones.chunk_by(|(a, _), (b, _)| a == b);
+        let series = of_series.map(|stones| (stones[0].0, joined(stones.iter().map(|(_, range)| *range)))).collect();
+        Ok(Tombstones { series, hidden: RoaringBitmap::new() })
     }
 
     /// The tombstones of the block that errors call `name`; none without a file.
@@ -172,12 +174,17 @@ pub(crate) fn deletes(deleted: &[TimeRange], t: Timestamp) -> bool {
 
 /// `deleted` and `range` as one list: ranges that overlap or follow each other become one.
 fn merged(deleted: &[TimeRange], range: TimeRange) -> DeletedRanges {
-    let mut all: Vec<TimeRange> = Vec::with_capacity(deleted.len() + 1);
     let at = deleted.partition_point(|deleted| deleted.mint <= range.mint);
-    for next in deleted[..at].iter().chain([&range]).chain(&deleted[at..]) {
+    joined(deleted[..at].iter().chain([&range]).chain(&deleted[at..]).copied())
+}
+
+/// Ranges in the order of their starts as one list, those that overlap or follow each other as one.
+fn joined(ranges: impl Iterator<Item = TimeRange>) -> DeletedRanges {
+    let mut all: Vec<TimeRange> = Vec::new();
+    for next in ranges {
         match all.last_mut() {
             Some(last) if next.mint <= last.maxt.saturating_add(1) => last.maxt = last.maxt.max(next.maxt),
-            _ => all.push(*next),
+            _ => all.push(next),
         }
     }
     all.into()

@@ -37,6 +37,15 @@ impl SeriesHandle {
     }
 }
 
+/// When the samples of a request may have been taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendBounds {
+    /// How much older than the newest sample of the store.
+    pub out_of_order_window_ms: i64,
+    /// How far ahead of the clock.
+    pub future_ms: i64,
+}
+
 /// The samples of one request, not yet part of the store.
 #[derive(Debug)]
 pub struct Appender<'a> {
@@ -47,6 +56,7 @@ pub struct Appender<'a> {
     exemplars: Vec<(SeriesHandle, Exemplar)>,
     starts: Vec<(SeriesHandle, StartRun)>,
     families: Vec<FamilyMetadata>,
+    bounds: AppendBounds,
 }
 
 /// What can be appended to a series.
@@ -146,7 +156,17 @@ impl<'a> Appender<'a> {
             exemplars: Vec::new(),
             starts: Vec::new(),
             families: Vec::new(),
+            bounds: AppendBounds {
+                out_of_order_window_ms: head.options.out_of_order_window_ms,
+                future_ms: head.options.future_ms,
+            },
         }
+    }
+
+    /// Holds the request to other bounds of time than the store's.
+    pub fn within(mut self, bounds: AppendBounds) -> Appender<'a> {
+        self.bounds = bounds;
+        self
     }
 
     /// The series that a sender calls `key`, if it was seen before. Cost: one lookup, no allocation.
@@ -221,7 +241,7 @@ impl<'a> Appender<'a> {
         let mut report = AppendReport::default();
         let position = {
             let mut commit = head.commit.lock();
-            let mut admitting = Admitting::start(head, &mut commit, now, &mut report)?;
+            let mut admitting = Admitting::start(head, &mut commit, self.bounds, now, &mut report)?;
             // Before the samples: who sees one of those must see since when it counts. The oldest first: what is told of
             // one sample is not what was told of a newer one.
             self.starts.sort_by_key(|(_, run)| run.from);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use disk::DiskError;
 use model::{Exemplar, Matcher, Sample, SampleValue, StartRun, TimeRange, Timestamp};
 
-use super::append::{AppendReport, Copies, Kind, Refused, SeriesHandle, SeriesKey};
+use super::append::{AppendBounds, AppendReport, Copies, Kind, Refused, SeriesHandle, SeriesKey};
 use super::series::{Admission, Series};
 use super::{Head, HeadIndex, SENDERS_PER_SERIES_MAX};
 use crate::error::{AppendError, Rejection};
@@ -86,6 +86,8 @@ pub(super) struct Admitting<'a> {
     segment: u64,
     /// Newer ones are refused.
     latest: Timestamp,
+    /// So much older ones than the newest of the store are refused.
+    window_ms: i64,
     /// Newest of what is taken.
     maxt: Timestamp,
 }
@@ -95,14 +97,16 @@ impl<'a> Admitting<'a> {
     pub(super) fn start(
         head: &'a Head,
         commit: &'a mut Commit,
+        bounds: AppendBounds,
         now: Timestamp,
         report: &'a mut AppendReport,
     ) -> Result<Admitting<'a>, AppendError> {
         let segment = head.log.ready()?;
         // A block ends before the time it names as its end, so the last possible one fits into none.
-        let latest = now.saturating_add(head.options.future_ms).min(Timestamp::MAX - 1);
+        let latest = now.saturating_add(bounds.future_ms).min(Timestamp::MAX - 1);
         commit.clear();
-        Ok(Admitting { head, commit, report, segment, latest, maxt: Timestamp::MIN })
+        let window_ms = bounds.out_of_order_window_ms;
+        Ok(Admitting { head, commit, report, segment, latest, window_ms, maxt: Timestamp::MIN })
     }
 
     /// Decides on a float sample.
@@ -215,7 +219,7 @@ impl<'a> Admitting<'a> {
             return Some(Rejection::TooFarInFuture);
         }
         let maxt = self.head.counts.maxt.load(Relaxed);
-        let oldest = maxt.saturating_sub(self.head.options.out_of_order_window_ms);
+        let oldest = maxt.saturating_sub(self.window_ms);
         (maxt != Timestamp::MIN && t < oldest).then_some(Rejection::TooOld)
     }
 

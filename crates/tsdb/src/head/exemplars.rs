@@ -9,6 +9,8 @@ use model::{Budget, Exemplar, Interrupt, Labels, Matcher, PROJECT_LABEL, TimeRan
 
 use super::Head;
 use super::series::Series;
+use crate::options::Options;
+use crate::quotas::Quotas;
 use crate::wal::SeriesRef;
 
 /// Bytes charged for each exemplar of an answer.
@@ -20,6 +22,8 @@ pub(crate) struct Exemplars {
     by_project: HashMap<Box<str>, Ring, RandomState>,
     per_project_max: usize,
     total_max: usize,
+    /// What single projects may have in place of `per_project_max`.
+    quotas: Quotas,
 }
 
 /// The exemplars of one project, the first written first.
@@ -50,15 +54,20 @@ struct Kept {
 }
 
 impl Exemplars {
-    /// None yet, of each project no more than `per_project_max`, and of all no more than `total_max`, but one of each.
-    pub(super) fn new(per_project_max: usize, total_max: usize) -> Exemplars {
-        Exemplars { by_project: HashMap::default(), per_project_max, total_max }
+    /// None yet, of each project no more than `options` say, and of all together neither, but one of each.
+    pub(super) fn new(options: &Options) -> Exemplars {
+        Exemplars {
+            by_project: HashMap::default(),
+            per_project_max: options.exemplars_per_project_max,
+            total_max: options.exemplars_max,
+            quotas: options.quotas.clone(),
+        }
     }
 
     /// How many a project may have: an even share if there are many of them.
-    fn share(&self) -> usize {
+    fn share(&self, project: &str) -> usize {
         let share = self.total_max / self.by_project.len().max(1);
-        self.per_project_max.min(share).max(1)
+        self.quotas.of_project(project).exemplars_max.unwrap_or(self.per_project_max).min(share).max(1)
     }
 
     /// Keeps an exemplar; the project's oldest one goes if there are too many. Returns whether it is news.
@@ -67,10 +76,10 @@ impl Exemplars {
         if !self.by_project.contains_key(project) {
             self.by_project.insert(project.into(), Ring::default());
             // One project more: the shares of the others are smaller now.
-            let share = self.share();
-            self.by_project.values_mut().for_each(|ring| ring.shrink(share));
+            let shares: Vec<usize> = self.by_project.keys().map(|project| self.share(project)).collect();
+            self.by_project.values_mut().zip(shares).for_each(|(ring, share)| ring.shrink(share));
         }
-        let share = self.share();
+        let share = self.share(project);
         let new = Kept { series: series.clone(), exemplar: exemplar.clone() };
         self.by_project.get_mut(project).is_some_and(|ring| ring.add(new, share))
     }
@@ -283,7 +292,10 @@ fn hash(hasher: &RandomState, kept: &Kept) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use model::ProjectId;
+
     use super::*;
+    use crate::quotas::Quota;
 
     fn series(i: u32) -> Arc<Series> {
         let labels = Labels::from_pairs([("i", i.to_string().as_str()), (PROJECT_LABEL, "p")]);
@@ -294,13 +306,17 @@ mod tests {
         Exemplar { labels: Labels::from_pairs([("trace_id", t.to_string().as_str())]), t, v: 0.5 }
     }
 
+    fn of(exemplars_per_project_max: usize, exemplars_max: usize) -> Exemplars {
+        Exemplars::new(&Options { exemplars_per_project_max, exemplars_max, ..Options::default() })
+    }
+
     fn times(exemplars: &Exemplars) -> Vec<i64> {
         exemplars.of_project("p").map(|(_, exemplar)| exemplar.t).collect()
     }
 
     #[test]
     fn the_oldest_goes_and_what_is_kept_is_known() {
-        let (mut exemplars, a, b) = (Exemplars::new(100, 1000), series(1), series(2));
+        let (mut exemplars, a, b) = (of(100, 1000), series(1), series(2));
         for t in 0..1000 {
             assert!(exemplars.add(&a, &exemplar(t)));
             assert!(!exemplars.add(&series(1), &exemplar(t)), "{t}");
@@ -328,7 +344,7 @@ mod tests {
     /// Each deletion looks at the series' own: with a pass over all of them this takes minutes.
     #[test]
     fn many_series_are_deleted_one_by_one() {
-        let mut exemplars = Exemplars::new(200_000, 200_000);
+        let mut exemplars = of(200_000, 200_000);
         let all: Vec<Arc<Series>> = (0..100_000).map(series).collect();
         for t in 0..2 {
             assert!(all.iter().all(|series| exemplars.add(series, &exemplar(t))));
@@ -343,8 +359,30 @@ mod tests {
     }
 
     #[test]
+    fn a_project_may_have_more_or_fewer_than_others() {
+        let options = Options { exemplars_per_project_max: 10, exemplars_max: 100, ..Options::default() };
+        let (mut exemplars, own) = (Exemplars::new(&options), series(1));
+        let other = Arc::new(Series::new(SeriesRef(2), 2, Labels::from_pairs([("i", "1"), (PROJECT_LABEL, "q")])));
+        let mut fill = |max: usize| {
+            let quota = Quota { exemplars_max: Some(max), ..Quota::default() };
+            options.quotas.set([(ProjectId::parse("p").unwrap(), quota)]);
+            for t in 0..100 {
+                exemplars.add(&own, &exemplar(1000 * max as i64 + t));
+                exemplars.add(&other, &exemplar(1000 * max as i64 + t));
+            }
+            ["p", "q"].map(|project| exemplars.of_project(project).count())
+        };
+        assert_eq!(fill(30), [30, 10]);
+        assert_eq!(fill(3), [3, 10]);
+        assert_eq!(fill(1000), [50, 10], "no more than its share of all");
+        options.quotas.set([]);
+        exemplars.add(&own, &exemplar(7));
+        assert_eq!(exemplars.of_project("p").count(), 10);
+    }
+
+    #[test]
     fn many_projects_have_even_shares() {
-        let mut exemplars = Exemplars::new(100, 120);
+        let mut exemplars = of(100, 120);
         let of = |project: &str| {
             let labels = Labels::from_pairs([("i", "1"), (PROJECT_LABEL, project)]);
             Arc::new(Series::new(SeriesRef(1), 1, labels))

@@ -108,7 +108,12 @@ impl HeadIndex {
 
     /// The number of series of the project that `labels` belong to.
     pub(crate) fn len_of_project(&self, labels: &Labels) -> usize {
-        self.by_project.get(project(labels)).copied().unwrap_or_default()
+        self.len_in(project(labels))
+    }
+
+    /// The number of series of a project.
+    pub(crate) fn len_in(&self, project: &str) -> usize {
+        self.by_project.get(project).copied().unwrap_or_default()
     }
 
     /// The number of label pairs.

@@ -37,7 +37,7 @@ use commit::Commit;
 use exemplars::Exemplars;
 use families::Families;
 
-pub use append::{AppendReport, Appender, Copies, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
+pub use append::{AppendBounds, AppendReport, Appender, Copies, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
 pub use follow::Follower;
 pub(crate) use index::HeadIndex;
@@ -157,7 +157,8 @@ impl Head {
         if let Some(series) = index.get(labels) {
             return Some(series.clone());
         }
-        if self.options.series_per_project_max <= index.len_of_project(labels) {
+        let series_max = self.options.quotas.of(labels).series_max.unwrap_or(self.options.series_per_project_max);
+        if series_max <= index.len_of_project(labels) {
             return None;
         }
         Some(index.insert(SeriesRef(self.next_id.fetch_add(1, Relaxed)), labels.clone()))

@@ -52,7 +52,11 @@ impl Index {
     ///
     /// What leads to the series' postings may be damaged: they are made anew then, see [`Index::damage`].
     pub(crate) fn open(block: &Dir, name: &str) -> Result<Index, BlockError> {
-        let file = BlockFile::map(block, INDEX_FILE, format!("{name}/{INDEX_FILE}"))?;
+        Index::read(BlockFile::map(block, INDEX_FILE, format!("{name}/{INDEX_FILE}"))?)
+    }
+
+    /// Reads what leads to the series.
+    pub(crate) fn read(file: BlockFile) -> Result<Index, BlockError> {
         let (toc, mut damage) = match Toc::read(&file) {
             Err(error @ BlockError::Corrupt { .. }) => (Toc::of_sections(&file)?, Some(error)),
             read => (read?, None),

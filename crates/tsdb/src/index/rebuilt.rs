@@ -1,6 +1,7 @@
 //! Postings made anew from the series of an index whose own are damaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::Interrupt;
 use roaring::RoaringBitmap;
@@ -13,13 +14,13 @@ use super::series;
 #[derive(Debug, Default)]
 pub(super) struct Rebuilt {
     all: RoaringBitmap,
-    pairs: BTreeMap<Box<str>, BTreeMap<Box<str>, RoaringBitmap>>,
+    pairs: BTreeMap<Arc<str>, BTreeMap<Arc<str>, RoaringBitmap>>,
 }
 
 impl Rebuilt {
     /// Reads all series of `index` whose checksums are right, wherever they start. Cost: one pass over them.
     pub(super) fn of(index: &Index) -> Rebuilt {
-        let (mut rebuilt, mut reader) = (Rebuilt::default(), index.series());
+        let (mut rebuilt, mut texts, mut reader) = (Rebuilt::default(), BTreeSet::new(), index.series());
         let end = index.toc.label_indices.min(index.file.bytes().len() as u64).div_ceil(SERIES_ALIGN);
         let mut next = index.toc.series.div_ceil(SERIES_ALIGN);
         while next < end
@@ -27,24 +28,28 @@ impl Rebuilt {
         {
             next += 1;
             if let Ok(series) = reader.read(reference) {
-                rebuilt.add(reference, series.labels.iter());
+                rebuilt.add(reference, series.labels.iter(), &mut texts);
                 next = series::entry_end(&index.file, reference).div_ceil(SERIES_ALIGN).max(next);
             }
         }
         rebuilt
     }
 
-    fn add<'l>(&mut self, reference: u32, labels: impl Iterator<Item = (&'l str, &'l str)>) {
+    /// Adds a series. `texts` has each name and value once, as the file does: one value may have many names.
+    fn add<'l>(
+        &mut self,
+        reference: u32,
+        labels: impl Iterator<Item = (&'l str, &'l str)>,
+        texts: &mut BTreeSet<Arc<str>>,
+    ) {
         self.all.insert(reference);
         for (name, value) in labels {
-            if !self.pairs.contains_key(name) {
-                self.pairs.insert(name.into(), BTreeMap::new());
+            if let Some(refs) = self.pairs.get_mut(name).and_then(|values| values.get_mut(value)) {
+                refs.insert(reference);
+                continue;
             }
-            let Some(values) = self.pairs.get_mut(name) else { continue };
-            match values.get_mut(value) {
-                Some(refs) => _ = refs.insert(reference),
-                None => _ = values.insert(value.into(), RoaringBitmap::from([reference])),
-            }
+            let [name, value] = [name, value].map(|text| shared(texts, text));
+            self.pairs.entry(name).or_default().insert(value, RoaringBitmap::from([reference]));
         }
     }
 
@@ -87,4 +92,14 @@ impl Rebuilt {
         }
         Ok(set)
     }
+}
+
+/// The one copy of `text`.
+fn shared(texts: &mut BTreeSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = texts.get(text) {
+        return known.clone();
+    }
+    let new: Arc<str> = text.into();
+    texts.insert(new.clone());
+    new
 }

@@ -8,6 +8,11 @@ use crate::block::BlockError;
 use crate::block::file::BlockFile;
 use crate::chunk::varint::{push_uvarint, push_varint, split_uvarint, split_varint};
 
+/// Labels of one series, and bytes of all of them: a little above what any ingest allows. Few bytes of references can
+/// name a long symbol over and over.
+const LABELS_MAX: u64 = 4096;
+const LABEL_BYTES_MAX: usize = 17 << 20;
+
 /// Where a chunk is and when its samples were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkMeta {
@@ -130,17 +135,20 @@ impl<'a> SeriesReader<'a> {
         Ok(BlockSeries { reference, labels, chunks: chunks.into() })
     }
 
-    fn split_labels<'b>(&mut self, bytes: &'b [u8]) -> Option<(Labels, &'b [u8])> {
-        let (count, mut rest) = split_uvarint(bytes)?;
-        let mut last = "";
-        let mut len = 0;
+    fn split_labels<'b>(&mut self, content: &'b [u8]) -> Option<(Labels, &'b [u8])> {
+        let (count, mut rest) = split_uvarint(content)?;
+        if LABELS_MAX < count {
+            return None;
+        }
+        let (mut last, mut len, mut bytes) = ("", 0, 0);
         for _ in 0..count {
             let (name, value);
             (name, rest) = split_uvarint(rest)?;
             (value, rest) = split_uvarint(rest)?;
             let name = self.symbol(len, 0, u32::try_from(name).ok()?)?;
             let value = self.symbol(len, 1, u32::try_from(value).ok()?)?;
-            if name <= last || value.is_empty() {
+            bytes += name.len() + value.len();
+            if name <= last || value.is_empty() || LABEL_BYTES_MAX < bytes {
                 return None;
             }
             last = name;

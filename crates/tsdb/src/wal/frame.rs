@@ -15,8 +15,12 @@ const RECORD_BYTES_MAX: usize = 256 << 20;
 
 /// The most that one byte of snappy stands for: a copy of 64 bytes takes three.
 const SNAPPY_RATIO_MAX: usize = 22;
-/// What a frame of zstd may make its decoder remember; encoders of records need no more than 8 MiB.
-const ZSTD_WINDOW_MAX: u64 = 32 << 20;
+/// What a frame of zstd may make its decoder remember; encoders of records need no more.
+const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+/// The most that one byte of zstd stands for, beyond [`ZSTD_SLACK`]: four bytes can stand for 128 KiB.
+const ZSTD_RATIO_MAX: usize = 64;
+/// Bytes that any frame of zstd may stand for: those of 70,000 equal histograms in one commit.
+const ZSTD_SLACK: usize = 16 << 20;
 
 const PAGE_END: u8 = 0;
 const FULL: u8 = 1;
@@ -251,9 +255,9 @@ fn decompress(flags: u8, record: &mut Vec<u8>) -> Result<(), &'static str> {
         let frame = record.as_slice();
         let decoder = StreamingDecoder::new_with_max_window_size(frame, ZSTD_WINDOW_MAX);
         let decoder = decoder.map_err(|_| "zstd header is damaged")?;
-        let mut contents = Vec::new();
-        decoder.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut contents).map_err(|_| "zstd body is damaged")?;
-        if RECORD_BYTES_MAX < contents.len() {
+        let (mut contents, len_max) = (Vec::new(), RECORD_BYTES_MAX.min(record.len() * ZSTD_RATIO_MAX + ZSTD_SLACK));
+        decoder.take(len_max as u64 + 1).read_to_end(&mut contents).map_err(|_| "zstd body is damaged")?;
+        if len_max < contents.len() {
             return Err("record too long");
         }
         *record = contents;

@@ -14,6 +14,8 @@ mod verify;
 
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use log::{Describe, Log};
+#[cfg(feature = "fuzzing")]
+pub(crate) use record::decode;
 pub(crate) use record::{
     DeletionRecord, ExemplarRecord, FamilyMetadata, HistogramRecord, Record, Records, SampleRecord, SeriesRef,
     StartRecord, TombstoneRecord,
@@ -21,6 +23,8 @@ pub(crate) use record::{
 pub use replay::ReplayProgress;
 pub(crate) use replay::{Replayed, read_late, remove_late, replay};
 pub(crate) use verify::verify;
+#[cfg(feature = "fuzzing")]
+pub(crate) use verify::verify_segment;
 
 /// The bytes of a segment that has these records.
 #[cfg(test)]

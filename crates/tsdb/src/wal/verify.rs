@@ -28,17 +28,23 @@ fn segments(dir: &Dir, path: &str, tell: &mut dyn FnMut(&str, String)) -> Result
     let mut records = 0;
     for entry in dir.list()?.iter().filter(|entry| names::segment_number(&entry.name).is_some()) {
         let (bytes, file) = (dir.map(&entry.name)?, format!("{path}/{}", entry.name));
-        let mut reader = SegmentReader::new(&bytes);
-        while let Some(found) = reader.next() {
-            let (offset, read) = match found {
-                Found::Record { offset, bytes } => (offset, decode(bytes).map(drop)),
-                Found::Unreadable { offset, what } | Found::Damage { offset, what, .. } => (offset, Err(what)),
-            };
-            match read {
-                Ok(()) => records += 1,
-                Err(what) => tell(&file, format!("byte {offset}: {what}")),
-            }
-        }
+        records += verify_segment(&bytes, &mut |offset, what| tell(&file, format!("byte {offset}: {what}")));
     }
     Ok(records)
+}
+
+/// The same for the bytes of one segment: calls `tell` with the place and what is wrong there.
+pub(crate) fn verify_segment(bytes: &[u8], tell: &mut dyn FnMut(u64, &'static str)) -> u64 {
+    let (mut reader, mut records) = (SegmentReader::new(bytes), 0);
+    while let Some(found) = reader.next() {
+        let (offset, read) = match found {
+            Found::Record { offset, bytes } => (offset, decode(bytes).map(drop)),
+            Found::Unreadable { offset, what } | Found::Damage { offset, what, .. } => (offset, Err(what)),
+        };
+        match read {
+            Ok(()) => records += 1,
+            Err(what) => tell(offset, what),
+        }
+    }
+    records
 }

@@ -4,8 +4,6 @@
 //! larger than memory.
 
 mod encoder;
-#[cfg(test)]
-mod fuzz;
 mod lexer;
 mod line;
 mod number;

@@ -83,9 +83,9 @@ impl<R: BufRead> ExpositionReader<R> {
         self.error("", 0, what)
     }
 
-    /// Columns are characters, from 1.
+    /// Columns are characters, from 1; a text without a line ends in its first.
     fn error(&self, line: &str, at: usize, what: impl Into<String>) -> ExpositionError {
         let column = line.get(..at).unwrap_or_default().chars().count() + 1;
-        ExpositionError::Syntax { line: self.line_number, column, what: what.into() }
+        ExpositionError::Syntax { line: self.line_number.max(1), column, what: what.into() }
     }
 }

@@ -14,6 +14,8 @@ const VALUE: u32 = bytes_tag(2);
 
 /// No value may be longer, whatever the limits say.
 pub(super) const VALUE_BYTES_HARD_MAX: usize = 64 << 10;
+/// Nor may all names and values of a series together: indexes of blocks refuse a little more than that.
+const SERIES_BYTES_HARD_MAX: usize = 16 << 20;
 /// Bytes of a refused series that its error shows.
 const SHOWN_BYTES_MAX: usize = 300;
 /// Bytes of one name or value that it shows.
@@ -82,6 +84,10 @@ pub(crate) fn set_labels<'a>(
     let n = raw.clone().count();
     if n > limits.labels_max {
         return Err(refused(LabelFault::TooMany { n, limit: limits.labels_max }));
+    }
+    let bytes = raw.clone().map(|(name, value)| name.len() + value.len()).sum();
+    if SERIES_BYTES_HARD_MAX < bytes {
+        return Err(refused(LabelFault::TooLong { len: bytes, limit: SERIES_BYTES_HARD_MAX }));
     }
     let mut pairs = Vec::with_capacity(n);
     for pair in raw.clone() {

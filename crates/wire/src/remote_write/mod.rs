@@ -4,8 +4,6 @@ mod body;
 mod encoder;
 mod encoder_v2;
 mod exemplar;
-#[cfg(test)]
-mod fuzz;
 mod histogram;
 mod histogram_encoder;
 mod labels;

@@ -165,8 +165,7 @@ impl<'a> WriteRequest<'a> {
     }
 
     /// Bytes allocated besides the body.
-    #[cfg(test)]
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         self.series.capacity() * size_of::<Extent>()
             + self.samples.capacity() * size_of::<Sample>()
             + self.starts.capacity() * size_of::<Timestamp>()

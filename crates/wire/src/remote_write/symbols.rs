@@ -69,7 +69,6 @@ impl<'a> Symbols<'a> {
     }
 
     /// Bytes allocated besides the body.
-    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         self.at.capacity() * size_of::<Range<u32>>()
     }

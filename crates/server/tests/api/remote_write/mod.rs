@@ -2,7 +2,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "counts and bytes of tests are small")]
 
-mod case;
+pub(crate) mod case;
 pub(crate) mod compliance;
 mod protobuf;
 pub(crate) mod sent;
@@ -14,7 +14,7 @@ use sent::Version;
 use crate::stand::Stand;
 
 /// The table must not shrink unseen.
-const CASES_MIN: usize = 160;
+const CASES_MIN: usize = 180;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_is_answered_and_read_back() {

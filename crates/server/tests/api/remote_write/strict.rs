@@ -10,7 +10,7 @@ const HOUR: i64 = 3_600_000;
 
 /// Cases of both versions at `now`.
 pub(crate) fn cases(now: i64) -> Vec<Case> {
-    let groups: [fn(i64) -> Vec<Case>; 4] = [labels, times, histograms, exemplars];
+    let groups: [fn(i64) -> Vec<Case>; 6] = [labels, times, values, starts, histograms, exemplars];
     groups.into_iter().flat_map(|group| group(now)).collect()
 }
 
@@ -68,6 +68,33 @@ fn times(now: i64) -> Vec<Case> {
     ]
 }
 
+/// Bits that only a few senders send: whoever computes with them loses them.
+fn values(now: i64) -> Vec<Case> {
+    let nans = [0x7ff8_0000_0000_0000, 0x7ff8_0000_0000_0001, 0xfff8_0000_dead_beef, 0x7ff0_0000_0000_0001, u64::MAX];
+    let ends = [0.0, -0.0, f64::MIN_POSITIVE / 4.0, f64::MAX, f64::MIN].map(f64::to_bits);
+    let (nans, ends) = (nans.into_iter(), ends.into_iter());
+    let case = |bits: u64| {
+        let sum = Histogram { sum: f64::from_bits(bits), ..both_sides() };
+        let (v, counted) = (f64::from_bits(bits), Histogram { count: 25.0, ..sum.clone() });
+        let h = if v.is_nan() { counted } else { sum };
+        Case::good(
+            format!("bits {bits:#x}"),
+            vec![named("m").sample(now, v), named("h").histogram(now, h.clone()).float_histogram(now + 1, h)],
+        )
+    };
+    nans.chain(ends).map(case).collect()
+}
+
+/// Samples are kept whatever is said about since when they count.
+fn starts(now: i64) -> Vec<Case> {
+    [i64::MIN, -1, 1, now - 1, now, now + 1, now + 11 * HOUR, i64::MAX]
+        .map(|start| {
+            let (float, histogram) = (named("m").sample(now, 1.0), named("h").histogram(now, both_sides()));
+            Case::good(format!("counts since {start}"), vec![float.start(start), histogram.start(start)])
+        })
+        .into()
+}
+
 fn histograms(now: i64) -> Vec<Case> {
     let good = named("good").histogram(now, both_sides());
     let case = |name: &str, bad: Histogram, refusal| {
@@ -109,25 +136,52 @@ fn histograms(now: i64) -> Vec<Case> {
             Histogram { positive_buckets: vec![1.0, -3.0, 2.0, 6.0], ..both.clone() },
             "negative count",
         ),
+        case("more buckets than any", wide(65_537), "more than 65536 buckets"),
+        Case::good("schemas at their ends", at_schemas(now, [-4, 0, 8])),
         Case::good("observations of NaN", vec![named("h").histogram(now, some_nan)]),
         Case::good("gauge histogram", vec![named("h").histogram(now, gauge)]),
         Case::good("stale histogram", vec![stale]),
         Case::good("stale float histogram", vec![stale_float]),
         Case::good("kinds by turns", vec![by_turns]),
         reduced(now),
+        reduced_to_one(now),
     ]
 }
 
-/// A resolution beyond what is kept: pairs of buckets become one, the counts stay.
-fn reduced(now: i64) -> Case {
-    let fine = Histogram {
+/// A histogram of so many empty buckets.
+fn wide(buckets: u32) -> Histogram {
+    let positive_buckets = vec![0.0; buckets as usize];
+    Histogram { positive_spans: spans(&[(0, buckets)]), positive_buckets, ..Histogram::default() }
+}
+
+fn at_schemas<const N: usize>(now: i64, schemas: [i32; N]) -> Vec<Sent> {
+    let of = |schema| named(&format!("h{}", schema + 4)).histogram(now, Histogram { schema, ..both_sides() });
+    schemas.map(of).into()
+}
+
+/// The finest resolution there is: far less than one stored bucket holds all of these.
+fn reduced_to_one(now: i64) -> Case {
+    let fine = Histogram { schema: 52, positive_spans: spans(&[(1, 4)]), ..fine() };
+    let coarse =
+        Histogram { schema: 8, positive_spans: spans(&[(1, 1)]), positive_buckets: vec![10.0], ..fine.clone() };
+    let stored = vec![named("h").histogram(now, coarse)];
+    Case { stored, ..Case::good("schema 52", vec![named("h").histogram(now, fine)]) }
+}
+
+fn fine() -> Histogram {
+    Histogram {
         schema: 9,
         count: 10.0,
         sum: 10.5,
         positive_spans: spans(&[(1, 4)]),
         positive_buckets: vec![1.0, 2.0, 3.0, 4.0],
         ..Histogram::default()
-    };
+    }
+}
+
+/// A resolution beyond what is kept: pairs of buckets become one, the counts stay.
+fn reduced(now: i64) -> Case {
+    let fine = fine();
     let coarse =
         Histogram { schema: 8, positive_spans: spans(&[(1, 2)]), positive_buckets: vec![3.0, 7.0], ..fine.clone() };
     let stored = vec![named("h").histogram(now, coarse)];

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use model::MetricKind;
 use server::{Config, Server};
 use tower::ServiceExt;
 use wire::remote_write::compress;
@@ -137,6 +138,22 @@ async fn references_to_symbols_are_never_trusted() {
         let lines = stand.get(&query, &stand.tokens.operator).await.lines();
         assert!(lines.len() == 1 && lines[0].starts_with("good 2@"), "{name}: {lines:?}");
     }
+    // A description is part of its series: with a reference that leads nowhere the series is refused, and no other.
+    for (name, field) in [("help", 3), ("unit", 4)] {
+        let sample = Proto::default().double(1, 1.0).int64(2, now);
+        let series = |name: u64, metadata: Proto| {
+            Proto::default().packed(1, [1, name]).message(2, sample.clone()).message(5, metadata)
+        };
+        let table = table.iter().fold(Proto::default(), |request, symbol| request.bytes(4, symbol));
+        let bad = series(3, Proto::default().varint(1, 2).varint(field, 5));
+        let request = table.message(5, bad).message(5, series(2, Proto::default().varint(1, 2).varint(field, 4)));
+        let project = format!("symbols-{name}");
+        let answer = send(&stand, &project, Version::V2, compress(&request.0).unwrap()).await;
+        assert_eq!((answer.status, written(&answer)), (400, Some([1, 0, 0])), "{name}: {}", answer.body);
+        let metadata = stand.get(&format!("{}/api/v1/metadata", base(&project)), &stand.tokens.operator).await.data();
+        assert_eq!(metadata["good"][0][name], "x", "{metadata}");
+        assert!(metadata.get("bad").is_none(), "{metadata}");
+    }
     let refused: [(&str, &[&str]); 2] = [("first symbol not empty", &["x", "__name__", "good"]), ("no symbols", &[])];
     for (name, symbols) in refused {
         let answer = send(&stand, "symbols-all", Version::V2, symbols_request(symbols, &[&[1, 2]], now)).await;
@@ -203,6 +220,33 @@ async fn strangers_and_readers_write_nothing() {
     assert_eq!(Answer::of(elsewhere.body(Version::V1.body(&[]))).await.status, 403);
     let series = stand.get("/api/v1/series?match[]={__name__!=''}", &stand.tokens.operator).await;
     assert_eq!(series.data(), serde_json::json!([]));
+}
+
+/// The last one that describes a family is heard; a type of the future is one that is not known.
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptions_are_the_last_ones_sent() {
+    let stand = Stand::start().await;
+    let now = server::now_ms();
+    for version in Version::BOTH {
+        let project = format!("metadata-{}", version.name());
+        let get = async || {
+            stand.get(&format!("{}/api/v1/metadata", base(&project)), &stand.tokens.operator).await.data()["m"].clone()
+        };
+        for (kind, help) in [(MetricKind::Gauge, "First."), (MetricKind::Counter, "Second.")] {
+            let sent = [named("m").sample(now, 1.0).metadata(kind, help, "s")];
+            assert_eq!(send(&stand, &project, version, version.body(&sent)).await.status, 204);
+            assert_eq!(get().await, serde_json::json!([{"type": kind.as_str(), "help": help, "unit": "s"}]));
+        }
+        let unknown = match version {
+            Version::V1 => Proto::default().message(3, Proto::default().varint(1, 99).bytes(2, "m").bytes(4, "Third.")),
+            Version::V2 => ["", "__name__", "m", "Third."]
+                .iter()
+                .fold(Proto::default(), |r, s| r.bytes(4, s))
+                .message(5, Proto::default().packed(1, [1, 2]).message(5, Proto::default().varint(1, 99).varint(3, 3))),
+        };
+        assert_eq!(send(&stand, &project, version, compress(&unknown.0).unwrap()).await.status, 204);
+        assert_eq!(get().await, serde_json::json!([{"type": "unknown", "help": "Third.", "unit": ""}]), "{version:?}");
+    }
 }
 
 /// Two agents push the same series, each its own times, in requests that overlap: all of it is there, and once.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, ResetHint, TimeRange, Timestamp, is_stale};
+use model::{Histogram, ResetHint, Span, TimeRange, Timestamp, is_stale};
 
 use super::count::Count;
 use super::layout::{Layout, bits_left, buckets, read_raw};
@@ -14,6 +14,13 @@ use crate::chunk::{ChunkError, num_samples};
 
 /// A sample takes at least one bit each for its time, its counts and its sum.
 const SAMPLE_BITS_MIN: u64 = 4;
+/// Bytes of memory that one byte of a chunk may stand for, beyond [`MEMORY_SLACK`].
+const MEMORY_PER_BYTE: usize = 64;
+/// Bytes of memory that any chunk may stand for: those of 65,535 histograms without buckets.
+///
+/// Each histogram has spans and bounds of its own, though a chunk has them once: without a bound, 36 KB of damage
+/// became 2 GB. Chunks as they are written, of 120 histograms or a KiB, stay below 4 MiB whatever is in them.
+const MEMORY_SLACK: usize = 16 << 20;
 
 /// The histograms of a chunk that lie in `range`, ascending.
 ///
@@ -37,6 +44,7 @@ pub(in crate::chunk) fn decode<C: Count>(
     if u64::from(count - 1) * SAMPLE_BITS_MIN > bits_left(&samples.bits) {
         return Err(corrupt("fewer bits than its samples need"));
     }
+    let mut memory_left = MEMORY_PER_BYTE * bytes.len() + MEMORY_SLACK;
     for idx in 0..count {
         if idx > 0 {
             samples.advance()?;
@@ -50,6 +58,7 @@ pub(in crate::chunk) fn decode<C: Count>(
                 (false, 0) => ResetHint::Unknown,
                 (false, _) => ResetHint::NoReset,
             };
+            memory_left = memory_left.checked_sub(samples.memory()).ok_or(corrupt("more memory than it may take"))?;
             histograms.push((samples.t, Arc::new(samples.histogram(reset_hint))));
         }
     }
@@ -113,6 +122,17 @@ impl<'a, C: Count> Samples<'a, C> {
 
     fn is_stale(&self) -> bool {
         is_stale(f64::from_bits(self.sum.bits()))
+    }
+
+    /// Bytes that [`Samples::histogram`] takes.
+    fn memory(&self) -> usize {
+        let own = size_of::<Histogram>() + 2 * size_of::<usize>();
+        if self.is_stale() {
+            return own;
+        }
+        let Layout { positive, negative, custom_bounds, .. } = &self.layout;
+        let counts = (self.positive.len() + self.negative.len() + custom_bounds.len()) * size_of::<f64>();
+        own + counts + (positive.len() + negative.len()) * size_of::<Span>()
     }
 
     fn histogram(&self, reset_hint: ResetHint) -> Histogram {

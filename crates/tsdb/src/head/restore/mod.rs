@@ -89,8 +89,7 @@ impl Head {
         progress: &ReplayProgress,
         workers: Option<usize>,
     ) -> Result<(Head, Replayed), TsdbError> {
-        let mut restored =
-            Restored::new(chunk_files, maxt, Exemplars::new(options.exemplars_per_project_max, options.exemplars_max));
+        let mut restored = Restored::new(chunk_files, maxt, Exemplars::new(&options));
         let (log, replayed, mint) = thread::scope(|scope| {
             let mut workers = Workers::start(scope, workers);
             let mut apply = |segment, record| restored.apply(segment, record, covers, &mut workers);

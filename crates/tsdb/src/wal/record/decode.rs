@@ -1,8 +1,8 @@
 //! Bytes to records: total over any bytes, and never asking for much more memory than they take.
 
 use model::{
-    Exemplar, Labels, LabelsBuilder, MatchOp, Matcher, Metadata, MetricKind, ProjectId, Sample, SampleValue, TimeRange,
-    Timestamp,
+    Exemplar, Labels, LabelsBuilder, MatchOp, Matcher, Metadata, MetricKind, Pattern, ProjectId, Sample, SampleValue,
+    TimeRange, Timestamp,
 };
 
 use super::{
@@ -14,8 +14,12 @@ use crate::chunk::varint;
 /// Labels of one series: far above what any ingest allows, so that sorting them is soon done.
 const LABELS_MAX: u64 = 4096;
 
+/// Bytes that the patterns of one deletion take: each is an automaton of up to a MiB or two, in a dozen bytes of a
+/// record. Twice what a request may have: another version's automata may be larger.
+const PATTERNS_BYTES_MAX: usize = 128 << 20;
+
 /// Decodes one record. Errors say what is wrong with it; the checksum was right, so such a record was written wrong.
-pub(in crate::wal) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
     let (kind, rest) = bytes.split_first().ok_or("empty record")?;
     let mut r = Reader(rest);
     match *kind {
@@ -69,6 +73,9 @@ fn labels(r: &mut Reader<'_>, builder: &mut LabelsBuilder) -> Result<Labels, &'s
     builder.clear();
     for _ in 0..count {
         let name = r.text()?;
+        if name.is_empty() {
+            return Err("a label without a name");
+        }
         builder.set(name, r.text()?);
     }
     Ok(builder.build())
@@ -120,15 +127,25 @@ fn tombstone(r: &mut Reader<'_>) -> Result<TombstoneRecord, &'static str> {
 fn deletion(r: &mut Reader<'_>) -> Result<DeletionRecord, &'static str> {
     let mint = r.varint()?;
     let range = TimeRange { mint, maxt: r.varint()? };
-    let set = |r: &mut Reader<'_>| {
+    let (mut sets, mut pattern_bytes) = (Vec::new(), 0);
+    while !r.0.is_empty() {
         let count = r.uvarint()?;
         // The shortest matcher is three bytes.
         if r.0.len() as u64 / 3 < count {
             return Err("more matchers than there are bytes");
         }
-        (0..count).map(|_| matcher(r)).collect()
-    };
-    Ok(DeletionRecord { range, sets: all(r, set)? })
+        let mut set = Vec::new();
+        for _ in 0..count {
+            let matcher = matcher(r)?;
+            pattern_bytes += matcher.pattern().map_or(0, Pattern::heap_bytes);
+            if PATTERNS_BYTES_MAX < pattern_bytes {
+                return Err("its patterns take too much memory");
+            }
+            set.push(matcher);
+        }
+        sets.push(set);
+    }
+    Ok(DeletionRecord { range, sets })
 }
 
 fn matcher(r: &mut Reader<'_>) -> Result<Matcher, &'static str> {

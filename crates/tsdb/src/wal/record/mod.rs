@@ -7,7 +7,8 @@ mod histogram;
 use hashbrown::HashSet;
 use model::{Exemplar, Labels, Matcher, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
 
-pub(super) use decode::{decode, decode_end};
+pub(crate) use decode::decode;
+pub(super) use decode::decode_end;
 pub(crate) use encode::Records;
 pub(super) use encode::end;
 

@@ -248,6 +248,24 @@ fn a_record_cut_anywhere_is_refused_or_shorter() {
     }
 }
 
+/// Found by damaged bytes: labels without a name broke what all label sets promise.
+#[test]
+fn a_label_without_a_name_is_refused() {
+    let series = [&[1, 0, 0, 0, 0, 0, 0, 0, 7, 1][..], &[0, 1, b'x']].concat();
+    assert_eq!(decode(&series), Err("a label without a name"));
+}
+
+/// Each pattern is an automaton: 27 KB of them took a GB.
+#[test]
+fn the_patterns_of_a_deletion_have_a_bound_of_memory() {
+    let record = |pattern: &[u8], n: usize| {
+        let matcher = [&[1, 2, 1, b'a', u8::try_from(pattern.len()).unwrap()][..], pattern].concat();
+        [&[132, 0, 0][..], &matcher.repeat(n)].concat()
+    };
+    assert!(matches!(decode(&record(b"a.*", 1000)), Ok(Record::Deletion(deletion)) if deletion.sets.len() == 1000));
+    assert_eq!(decode(&record(b"((a{100}){10}){9}|xyz*", 1000)), Err("its patterns take too much memory"));
+}
+
 #[test]
 fn no_bytes_break_the_decoder() {
     let mut rng = SmallRng::seed_from_u64(3);

@@ -1,0 +1,4 @@
+//! Fuzz target: chunks of every encoding.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = tsdb::fuzzing::chunk(bytes));

@@ -1,0 +1,4 @@
+//! Fuzz target: start timestamps of blocks.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = tsdb::fuzzing::starts(bytes));
