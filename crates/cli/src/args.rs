@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use control::Scopes;
-use server::Rate;
+use server::{Features, Rate};
 
 use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
@@ -148,6 +148,10 @@ pub(crate) struct ServeArgs {
     /// documents say (60/1h for metrics, 100/1h for logs)
     #[arg(long, value_name = "RATE", default_value = "3600/1h", value_parser = parse_rate)]
     pub(crate) rate_limit: Rate,
+    /// Change the meaning of queries, by Prometheus' names: promql-delayed-name-removal, type-and-unit-labels,
+    /// use-start-timestamps; repeat it or separate by commas
+    #[arg(long, value_name = "NAMES", value_parser = parse_features)]
+    pub(crate) enable_feature: Vec<String>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -160,6 +164,11 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
     let n = text.strip_suffix("/1h").and_then(|n| n.parse().ok());
     n.map(Rate::PerHour)
         .ok_or_else(|| "expected a number of requests an hour such as 3600/1h, or documented".to_owned())
+}
+
+/// Names of features, checked and kept as typed.
+fn parse_features(names: &str) -> Result<String, String> {
+    Features::default().enable(names).map(|()| names.to_owned())
 }
 
 /// A duration, or none: `forever`, `never`.
@@ -282,6 +291,7 @@ mod tests {
             "promenade serve --catalog catalog.yaml --latency-target 500ms",
             "promenade serve --rate-card prices.yaml --mapping off --rate-limit 60/1h",
             "promenade serve --mapping mapping.yaml --rate-limit documented",
+            "promenade serve --enable-feature=promql-delayed-name-removal,native-histograms --enable-feature use-start-timestamps",
             "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 1",
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
