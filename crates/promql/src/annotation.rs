@@ -229,7 +229,7 @@ struct Note {
     forced: Option<(Forced, i64, usize)>,
 }
 
-/// All remarks of an evaluation, each text once.
+/// All remarks of an evaluation, each text once: of several places, the one evaluated last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     notes: BTreeMap<String, Note>,
@@ -257,6 +257,7 @@ impl Notes {
 
     fn put(&mut self, text: String, note: Note) {
         let kept = self.notes.entry(text).or_insert_with(|| Note { forced: None, ..note.clone() });
+        kept.at = note.at;
         let Some((new, new_last, new_n)) = note.forced else { return };
         let Some((old, last, n)) = &mut kept.forced else {
             kept.forced = note.forced;
