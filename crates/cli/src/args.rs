@@ -93,7 +93,8 @@ const QUERY_EXAMPLES: &str = "Examples:
 const BENCH_EXAMPLES: &str = "Examples:
   promenade bench --quick                        (this program alone, seconds)
   promenade bench --peers /usr/bin               (all three, about ten minutes, 4 GB of disk)
-  promenade bench --peers /usr/bin --only live";
+  promenade bench --peers /usr/bin --only live
+  promenade bench diff --reference http://127.0.0.1:9091 --target http://127.0.0.1:9090 --queries 10000";
 
 const TOKEN_EXAMPLES: &str = "Examples:
   promenade monitoring tokens create --project acme --name grafana --scope read
@@ -308,6 +309,7 @@ mod tests {
             "promenade monitoring tokens revoke abc",
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
             "promenade bench --peers p --only history,live --repeat 3 --quick --scratch s",
+            "promenade bench diff --reference http://127.0.0.1:1 --target http://127.0.0.1:2 --seed 7 --queries 10000",
             "promenade demo --nodes 4 --listen 127.0.0.1:0 --data-dir d --hours 0.5 --seed 2",
             "promenade tsdb verify d",
             "promenade tsdb dump d --match up --match {job=\"a\"} --from 1767225600 --to 2026-01-01T00:00:00Z",
