@@ -126,6 +126,10 @@ impl Grammar<'_> {
         if depth == 0 || self.chance(0.08) {
             return self.selector(flavor);
         }
+        // The newest release has what others hide behind features or do not know.
+        if 14 <= self.minor && self.chance(0.08) {
+            return self.newest(depth, flavor);
+        }
         let n = if flavor == Flavor::Histograms { 12 } else { 20 };
         match self.below(n) {
             0..=2 => self.over_time(depth, flavor),
@@ -288,6 +292,58 @@ impl Grammar<'_> {
         }
     }
 
+    fn newest(&mut self, depth: u32, flavor: Flavor) -> Expr {
+        let range = self.pick(RANGES);
+        match self.below(7) {
+            0 => {
+                let (name, selector) =
+                    (self.pick(&["rate", "increase", "delta", "changes", "resets"]), self.bare_selector(flavor));
+                let modifier = self.modifier();
+                Expr::new(Kind::Vector, format!("{name}({selector}[{range}] anchored{modifier})"), [])
+            }
+            1 => {
+                let (name, selector) = (self.pick(&["rate", "increase", "delta"]), self.bare_selector(flavor));
+                let modifier = self.modifier();
+                Expr::new(Kind::Vector, format!("{name}({selector}[{range}] smoothed{modifier})"), [])
+            }
+            2 => {
+                let op = self.pick(&["</", ">/"]);
+                Expr::new(Kind::Vector, format!("(# {op} #)"), [self.vector(depth - 1, flavor), self.scalar(0)])
+            }
+            3 => {
+                let (op, fill) = (
+                    self.pick(&["+", "-", "/", "==", "> bool"]),
+                    self.pick(&["fill (0)", "fill_left (1)", "fill_right (2)"]),
+                );
+                let matching = self.pick(&["", "on (job, instance)", "ignoring (le)", "on (job) group_left (cpu)"]);
+                let (left, right) = (self.vector(depth - 1, Flavor::Numbers), self.vector(depth - 1, Flavor::Numbers));
+                Expr::new(Kind::Vector, format!("(# {op} {matching} {fill} #)"), [left, right])
+            }
+            4 => {
+                let (a, b) = (self.quantile(), self.quantile());
+                let of = self.vector(depth - 1, Flavor::Histograms);
+                Expr::new(Kind::Vector, "histogram_quantiles(#, \"q\", #, #)", [of, a, b])
+            }
+            5 => {
+                let (name, a, b) = (self.pick(&["min_of", "max_of"]), self.scalar(1), self.scalar(1));
+                let least = Expr::new(Kind::Scalar, format!("{name}(#, #)"), [a, b]);
+                Expr::new(Kind::Vector, "(# * #)", [self.vector(depth - 1, flavor), least])
+            }
+            _ => {
+                let (selector, name) = (self.bare_selector(flavor), self.known(OVER_TIME));
+                let length = self.pick(&[
+                    "5m - 30s",
+                    "step() + 1m",
+                    "max_of(step(), 2m)",
+                    "range() / 2 + 20s",
+                    "2 * 45s",
+                    "5m ^ 1",
+                ]);
+                Expr::new(Kind::Vector, format!("{name}({selector}[{length}])"), [])
+            }
+        }
+    }
+
     fn matching(&mut self, may_group: bool) -> String {
         let (word, labels) = (self.pick(&["on", "ignoring"]), self.labels());
         let group = match self.below(4) {
@@ -395,7 +451,13 @@ impl Grammar<'_> {
 
     fn math(&mut self, depth: u32, flavor: Flavor) -> Expr {
         let name = self.pick(MATH);
-        Expr::new(Kind::Vector, format!("{name}(#)"), [self.vector(depth - 1, flavor)])
+        // What the last digit of a large number changes of its angle is not to be compared.
+        let text = if matches!(name, "sin" | "cos" | "tan") {
+            format!("{name}(clamp(#, -99, 99))")
+        } else {
+            format!("{name}(#)")
+        };
+        Expr::new(Kind::Vector, text, [self.vector(depth - 1, flavor)])
     }
 
     /// A range selector or a subquery.
@@ -405,8 +467,9 @@ impl Grammar<'_> {
             let range = self.pick(RANGES);
             return self.modified(Kind::Matrix, format!("{selector}[{range}]"));
         }
-        // Before 3.6 a subquery of histograms in a range query gives each step the histograms of the last one.
-        let flavor = if self.is_range && self.minor < 6 { Flavor::Numbers } else { flavor };
+        // Before 3.6 a subquery of histograms in a range query gives each step the histograms of the last one, and before
+        // 3.9 a rate of histograms is taken for a counter.
+        let flavor = if self.minor < 9 { Flavor::Numbers } else { flavor };
         let (range, step) = (self.pick(RANGES), self.pick(&["", "15s", "30s", "1m", "7s"]));
         let modifier = self.modifier();
         Expr::new(Kind::Matrix, format!("(#)[{range}:{step}]{modifier}"), [self.vector(depth - 1, flavor)])
