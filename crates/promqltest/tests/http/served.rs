@@ -34,6 +34,7 @@ impl Served {
         // Scripts know nothing of projects: what an expression says of all labels would not hold with one more.
         config.insecure_no_auth = true;
         config.stamps_default_project = false;
+        config.mapping = std::sync::Arc::new(server::Mapping::off());
         config.features = Features {
             late_names: names != Names::DroppedAtOnce,
             type_and_unit_labels: names == Names::DroppedLateWithTypeAndUnit,
