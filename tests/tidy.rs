@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may depend on. A new edge is a decision: make it here, in view.
 ///
-/// `cli` uses `bench` for the fleet behind `promenade demo` and for `promenade bench`; `promqltest` runs the store's
-/// scripts over `tsdb` too, since it is for tests only.
+/// `cli` uses `bench` for the fleet behind `promenade demo` and for `promenade bench`; `promqltest` runs the
+/// scripts over `tsdb` and `server` too, since it is for tests only.
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("disk", &[]),

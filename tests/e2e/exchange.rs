@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::http::Http;
 use crate::kinds::{SAMPLES, STEP_MS, Sent, send};
-use crate::peers::{self, Running, free_port, run, wait_for};
+use crate::peers::{self, run, wait_for};
 use crate::promenade::Promenade;
+use crate::prometheus::Prometheus;
 use crate::tsdb::{Dumped, assert_same_samples, dumped, dumped_openmetrics, tsdb_ok};
 
 /// What both are asked; the first three bring every sample.
@@ -37,46 +38,6 @@ const QUERIES: &[&str] = &[
 /// are is late: of `k_mixed` the float histograms from step 780 to 809. So its head begins with late samples, which are
 /// older than all that this series has in order.
 const HEAD_FROM: i64 = 785;
-
-/// A Prometheus on a directory of its own.
-struct Prometheus {
-    running: Running,
-    http: Http,
-}
-
-impl Prometheus {
-    fn start(binary: &Path, dir: &Path, data: &Path) -> Prometheus {
-        let config = dir.join("prometheus.yml");
-        std::fs::write(&config, "storage:\n  tsdb:\n    out_of_order_time_window: 24h\n").unwrap();
-        // It ends when somebody has taken the port meanwhile.
-        let started = (0..3).find_map(|_| Prometheus::try_start(binary, dir, &config, data));
-        started.expect("Prometheus starts")
-    }
-
-    /// Nothing if it ended before it was ready.
-    fn try_start(binary: &Path, dir: &Path, config: &Path, data: &Path) -> Option<Prometheus> {
-        let port = free_port();
-        let mut running = Running::start(
-            binary,
-            &[
-                &format!("--config.file={}", config.to_str().unwrap()),
-                &format!("--storage.tsdb.path={}", data.to_str().unwrap()),
-                &format!("--web.listen-address=127.0.0.1:{port}"),
-                "--web.enable-remote-write-receiver",
-                "--web.enable-admin-api",
-                "--enable-feature=native-histograms,exemplar-storage",
-            ],
-            &dir.join("prometheus.log"),
-        );
-        let http = Http::new(&format!("http://127.0.0.1:{port}"), None);
-        let ready = wait_for("Prometheus is ready", Duration::from_secs(60), || {
-            let ready = http.get("/-/ready", &[]).is_some_and(|(status, _)| status == 200);
-            // Another program may answer at its port.
-            if running.has_ended() { Some(false) } else { ready.then_some(true) }
-        });
-        ready.then_some(Prometheus { running, http })
-    }
-}
 
 pub(crate) fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
@@ -164,7 +125,7 @@ fn prometheus_and_promtool_read_our_directory() {
     let theirs = run(&promtool, &["tsdb", "dump-openmetrics", &data]);
     assert_same_samples(&dumped_openmetrics(&theirs), &floats(&sent));
 
-    let prometheus = Prometheus::start(&prometheus, tmp.path(), &copied);
+    let prometheus = Prometheus::start(&prometheus, tmp.path(), &copied, "");
     let theirs = answers(&prometheus.http, first);
     let (samples, exemplars) = (QUERIES.len(), QUERIES.len());
     assert_same_answers(&answered[..samples], &theirs[..samples]);
@@ -220,7 +181,7 @@ pub(crate) fn delete(http: &Http, sent: &mut Sent, name: &str, from: i64, to: i6
 /// A directory that Prometheus wrote, ended by `signal`; with what was sent to it and what it answered.
 fn written_by_prometheus(binary: &Path, dir: &Path, signal: &str) -> (PathBuf, i64, Sent, Vec<Value>) {
     let data = dir.join("theirs");
-    let mut prometheus = Prometheus::start(binary, dir, &data);
+    let mut prometheus = Prometheus::start(binary, dir, &data, "");
     let (first, mut sent) = (first_ms(), Sent::default());
     // What it is told to delete Prometheus does not leave out of the blocks it makes of late samples, nor does it delete
     // late samples older than its head. So all that are older than the head are in blocks before anything is deleted:

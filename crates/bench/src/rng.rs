@@ -40,6 +40,13 @@ impl Rng {
         low + (high - low) * self.unit()
     }
 
+    /// A whole number below `n`, each as likely as the others.
+    pub fn below(&mut self, n: u32) -> u32 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in 0..n")]
+        let drawn = (self.unit() * f64::from(n)) as u32;
+        drawn
+    }
+
     /// `mean` give or take at most `share` of it.
     pub fn near(&mut self, mean: f64, share: f64) -> f64 {
         mean * self.between(1.0 - share, 1.0 + share)
@@ -79,6 +86,13 @@ mod tests {
         let first = [rng.next_u64(), rng.next_u64()];
         assert_eq!(first, [0xbeeb_8da1_658e_ec67, 0xf893_a2ee_fb32_555e]);
         assert_ne!(Rng::part(1, 0).next_u64(), Rng::part(1, 1).next_u64());
+    }
+
+    #[test]
+    fn whole_numbers_stay_below_their_bound() {
+        let mut rng = Rng::new(3);
+        let drawn: std::collections::BTreeSet<u32> = (0..200).map(|_| rng.below(4)).collect();
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
 
     #[test]

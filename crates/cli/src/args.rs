@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use control::Scopes;
-use server::Rate;
+use server::{Features, Rate};
 
 use crate::compare::BenchArgs;
 use crate::demo::DemoArgs;
@@ -94,7 +94,8 @@ const QUERY_EXAMPLES: &str = "Examples:
 const BENCH_EXAMPLES: &str = "Examples:
   promenade bench --quick                        (this program alone, seconds)
   promenade bench --peers /usr/bin               (all three, about ten minutes, 4 GB of disk)
-  promenade bench --peers /usr/bin --only live";
+  promenade bench --peers /usr/bin --only live
+  promenade bench diff --reference http://127.0.0.1:9091 --target http://127.0.0.1:9090 --queries 10000";
 
 const TOKEN_EXAMPLES: &str = "Examples:
   promenade monitoring tokens create --project acme --name grafana --scope read
@@ -149,6 +150,10 @@ pub(crate) struct ServeArgs {
     /// documents say (60/1h for metrics, 100/1h for logs)
     #[arg(long, value_name = "RATE", default_value = "3600/1h", value_parser = parse_rate)]
     pub(crate) rate_limit: Rate,
+    /// Change the meaning of queries, by Prometheus' names: promql-delayed-name-removal, type-and-unit-labels,
+    /// use-start-timestamps; repeat it or separate by commas
+    #[arg(long, value_name = "NAMES", value_parser = parse_features)]
+    pub(crate) enable_feature: Vec<String>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -161,6 +166,11 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
     let n = text.strip_suffix("/1h").and_then(|n| n.parse().ok());
     n.map(Rate::PerHour)
         .ok_or_else(|| "expected a number of requests an hour such as 3600/1h, or documented".to_owned())
+}
+
+/// Names of features, checked and kept as typed.
+fn parse_features(names: &str) -> Result<String, String> {
+    Features::default().enable(names).map(|()| names.to_owned())
 }
 
 /// A duration, or none: `forever`, `never`.
@@ -288,6 +298,7 @@ mod tests {
             "promenade serve --catalog catalog.yaml --latency-target 500ms",
             "promenade serve --rate-card prices.yaml --mapping off --rate-limit 60/1h",
             "promenade serve --mapping mapping.yaml --rate-limit documented",
+            "promenade serve --enable-feature=promql-delayed-name-removal,native-histograms --enable-feature use-start-timestamps",
             "promenade serve --retention-size 512MiB --block-max 2h --future-max 10m --exemplars-max 1",
             "promenade serve --write-size-max 32MiB --series-max 9 --labels-max 64 --label-name-max 64 --label-value-max 64",
             "promenade projects create Acme --id acme --data-dir d",
@@ -308,6 +319,7 @@ mod tests {
             "promenade monitoring tokens revoke abc",
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
             "promenade bench --peers p --only history,live --repeat 3 --quick --scratch s",
+            "promenade bench diff --reference http://127.0.0.1:1 --target http://127.0.0.1:2 --seed 7 --queries 10000",
             "promenade demo --nodes 4 --listen 127.0.0.1:0 --data-dir d --hours 0.5 --seed 2",
             "promenade tsdb verify d",
             "promenade tsdb dump d --match up --match {job=\"a\"} --from 1767225600 --to 2026-01-01T00:00:00Z",

@@ -1,16 +1,19 @@
-//! `promenade bench`: the comparison with Prometheus and VictoriaMetrics on this machine.
+//! `promenade bench`: the comparison with Prometheus and VictoriaMetrics on this machine, of speed and of answers.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use bench::Part;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::print;
 
 /// What `promenade bench` can be told.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
     /// Directory with the binaries `prometheus` and `victoria-metrics`; without it only this program is measured
     #[arg(long, value_name = "DIR")]
     peers: Option<PathBuf>,
@@ -28,6 +31,39 @@ pub(crate) struct BenchArgs {
     scratch: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Ask a Prometheus 3 and a promenade the same random queries over the same series, and show where they differ
+    Diff(DiffArgs),
+}
+
+/// Both servers are given the same series first; start them empty, the Prometheus with `--web.enable-remote-write-receiver`
+/// and `--enable-feature=promql-experimental-functions`.
+#[derive(Args, Debug)]
+struct DiffArgs {
+    /// The Prometheus
+    #[arg(long, value_name = "URL")]
+    reference: String,
+    /// The promenade
+    #[arg(long, value_name = "URL")]
+    target: String,
+    /// An operator's token for the promenade; the environment variable PROMENADE_TOKEN unless given
+    #[arg(long)]
+    token: Option<String>,
+    /// How many queries
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    queries: u64,
+    /// Names the series and the queries
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The number of the first query, to ask one again
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    first: u64,
+    /// When the series begin, in ms since 1970, to ask one again [default: an hour ago]
+    #[arg(long, value_name = "MS")]
+    base: Option<i64>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PartName {
     /// A day of 8,712 series, 20 samples of a series at a time
@@ -42,6 +78,9 @@ enum PartName {
 
 /// Runs the comparison and prints its table.
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    if let Some(BenchCommand::Diff(args)) = args.command {
+        return diff(args).await;
+    }
     let part = |name: &PartName| match name {
         PartName::History => Part::History,
         PartName::Queries => Part::Queries,
@@ -57,4 +96,21 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         rounds: args.repeat,
     };
     print::line(&bench::run(&options).await?.to_string())
+}
+
+/// Compares answers; a difference is a failure.
+async fn diff(args: DiffArgs) -> anyhow::Result<()> {
+    let options = bench::DiffOptions {
+        reference: args.reference,
+        target: args.target,
+        token: args.token.or_else(|| std::env::var("PROMENADE_TOKEN").ok()),
+        seed: args.seed,
+        first: args.first,
+        queries: args.queries,
+        base: args.base,
+    };
+    let report = bench::diff(&options).await?;
+    print::line(&report.to_string())?;
+    anyhow::ensure!(report.differences == 0, "the servers differ");
+    Ok(())
 }

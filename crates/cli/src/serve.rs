@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use server::{Config, Mapping, RateCard};
+use server::{Config, Features, Mapping, RateCard};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +31,10 @@ pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
 
 /// Runs the server until SIGINT or SIGTERM.
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let mut features = Features::default();
+    for names in &args.enable_feature {
+        features.enable(names).map_err(anyhow::Error::msg)?;
+    }
     let config = Config {
         retention: args.retention.0,
         retention_bytes: args.retention_size,
@@ -42,6 +46,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         rate_card: args.rate_card.as_deref().map(rate_card).transpose()?.map(Arc::new),
         mapping: Arc::new(mapping(&args.mapping)?),
         rate: args.rate_limit,
+        features,
         limits: args.limits.into(),
         ..Config::new(args.data.data_dir, args.listen)
     };

@@ -229,7 +229,7 @@ struct Note {
     forced: Option<(Forced, i64, usize)>,
 }
 
-/// All remarks of an evaluation, each text once.
+/// All remarks of an evaluation, each text once: of several places, the one evaluated last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     notes: BTreeMap<String, Note>,
@@ -257,6 +257,7 @@ impl Notes {
 
     fn put(&mut self, text: String, note: Note) {
         let kept = self.notes.entry(text).or_insert_with(|| Note { forced: None, ..note.clone() });
+        kept.at = note.at;
         let Some((new, new_last, new_n)) = note.forced else { return };
         let Some((old, last, n)) = &mut kept.forced else {
             kept.forced = note.forced;
@@ -300,12 +301,17 @@ fn forced_detail(forced: &Forced, last: i64, n: usize) -> String {
         Err(_) => format!("{ms} ms"),
     };
     let (from, to) = (Number(forced.bucket_min), Number(forced.bucket_max));
-    let diff = Number(two_digits(forced.diff_max));
+    let diff = two_digits(forced.diff_max);
     let (first, last) = (time(forced.t), time(last));
     format!(", from buckets {from} to {to}, with a max diff of {diff}, over {n} samples from {first} to {last}")
 }
 
-/// `v` to two significant digits, as `%.2g` rounds.
-fn two_digits(v: f64) -> f64 {
-    format!("{v:.1e}").parse().unwrap_or(v)
+/// `v` with two significant digits, as Go's `%.2g` shows it: from 100 on with an exponent.
+fn two_digits(v: f64) -> String {
+    let text = format!("{v:.1e}");
+    let rounded = text.parse().unwrap_or(v);
+    let Some((mantissa, exponent)) = text.split_once('e').filter(|_| rounded.abs() >= 99.5) else {
+        return Number(rounded).to_string();
+    };
+    format!("{}e+{exponent:0>2}", mantissa.trim_end_matches(".0"))
 }

@@ -40,8 +40,8 @@ pub(crate) fn node(expr: &Expr) -> Value {
             ],
         ),
         Expr::Binary(binary) => binary_node(binary),
-        Expr::Negate(inner) => of_kind("unaryExpr", [("op", "-".into()), ("expr", node(inner))]),
-        Expr::Paren(inner) => of_kind("parenExpr", [("expr", node(inner))]),
+        Expr::Negate(_, inner) => of_kind("unaryExpr", [("op", "-".into()), ("expr", node(inner))]),
+        Expr::Paren(_, inner) => of_kind("parenExpr", [("expr", node(inner))]),
         Expr::Invariant(inner) => node(inner),
     }
 }

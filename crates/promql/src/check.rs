@@ -32,8 +32,8 @@ impl Checker<'_> {
             Expr::Text { .. } => Ok(ValueType::String),
             Expr::Selector(_) => Ok(ValueType::Vector),
             Expr::Range(_) => Ok(ValueType::Matrix),
-            Expr::Paren(inner) | Expr::Invariant(inner) => self.expr(inner),
-            Expr::Negate(inner) => match self.expr(inner)? {
+            Expr::Paren(_, inner) | Expr::Invariant(inner) => self.expr(inner),
+            Expr::Negate(_, inner) => match self.expr(inner)? {
                 found @ (ValueType::Scalar | ValueType::Vector) => Ok(found),
                 found => {
                     let what = "unary expression only allowed on expressions of type scalar or instant vector";

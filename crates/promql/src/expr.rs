@@ -52,8 +52,10 @@ pub(crate) enum Expr {
     Call(Call),
     Aggregate(Box<Aggregate>),
     Binary(Box<Binary>),
-    Negate(Box<Expr>),
-    Paren(Box<Expr>),
+    /// With the place of the sign.
+    Negate(Offset, Box<Expr>),
+    /// With the place of the opening parenthesis.
+    Paren(Offset, Box<Expr>),
     /// A part that has one value for all steps: made by `prepare`, evaluated once.
     Invariant(Box<Expr>),
 }
@@ -101,9 +103,9 @@ pub(crate) struct Selector {
     pub(crate) offset: Span,
     pub(crate) pinned: Option<At>,
     pub(crate) extent: Option<Extent>,
-    /// Whether consecutive histograms say themselves if one resets the other: for counts and sums of histograms,
-    /// whose reader no longer sees the buckets.
-    pub(crate) derives_resets: bool,
+    /// Whether nobody looks at the buckets of its histograms: then they are left out, and consecutive histograms say
+    /// themselves if one resets the other.
+    pub(crate) statistics_only: bool,
     pub(crate) at: Offset,
 }
 
@@ -350,7 +352,7 @@ impl Expr {
                 (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
                 _ => ValueType::Vector,
             },
-            Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => inner.value_type(),
+            Expr::Negate(_, inner) | Expr::Paren(_, inner) | Expr::Invariant(inner) => inner.value_type(),
         }
     }
 
@@ -364,14 +366,15 @@ impl Expr {
             Expr::Call(call) => call.at,
             Expr::Aggregate(aggregate) => aggregate.at,
             Expr::Binary(binary) => binary.lhs.at(),
-            Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => inner.at(),
+            Expr::Negate(at, _) | Expr::Paren(at, _) => *at,
+            Expr::Invariant(inner) => inner.at(),
         }
     }
 
     /// The expression without the parentheses and marks around it.
     pub(crate) fn bare(&self) -> &Expr {
         match self {
-            Expr::Paren(inner) | Expr::Invariant(inner) => inner.bare(),
+            Expr::Paren(_, inner) | Expr::Invariant(inner) => inner.bare(),
             other => other,
         }
     }

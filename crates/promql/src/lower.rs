@@ -121,8 +121,14 @@ impl Lowering<'_> {
                 let literal = self.source.get(token.start..token.end).unwrap_or("").to_owned();
                 Expr::Text { text: self.word(&text.val)?, literal, at: token.start }
             }
-            parsed::Expr::Paren(paren) => Expr::Paren(Box::new(self.expr(&paren.expr)?)),
-            parsed::Expr::Unary(unary) => Expr::Negate(Box::new(self.expr(&unary.expr)?)),
+            parsed::Expr::Paren(paren) => {
+                let inner = self.expr(&paren.expr)?;
+                Expr::Paren(self.mark_before(inner.at(), "("), Box::new(inner))
+            }
+            parsed::Expr::Unary(unary) => {
+                let inner = self.expr(&unary.expr)?;
+                Expr::Negate(self.mark_before(inner.at(), "-"), Box::new(inner))
+            }
             parsed::Expr::VectorSelector(selector) => Expr::Selector(self.selector(selector)?),
             parsed::Expr::MatrixSelector(range) => Expr::Range(RangeSelector {
                 selector: self.selector(&range.vs)?,
@@ -134,6 +140,13 @@ impl Lowering<'_> {
             parsed::Expr::Binary(binary) => self.binary(binary)?,
             parsed::Expr::Extension(_) => return Err(self.error(0, "unexpected extension")),
         })
+    }
+
+    /// Where `mark` stands before the expression at `at`; the parser keeps no plus signs, which may be between.
+    fn mark_before(&self, at: usize, mark: &str) -> usize {
+        let before = self.tokens.partition_point(|token| token.start < at);
+        let found = self.tokens[..before].iter().rev().find(|token| !token.is("+"));
+        found.filter(|token| token.is(mark)).map_or(at, |token| token.start)
     }
 
     fn number(&self, number: f64) -> Result<Expr, ParseError> {
@@ -219,7 +232,7 @@ impl Lowering<'_> {
         let pinned = self.pinned(selector.at.as_ref())?;
         let extent = self.skeleton.extents.get(&at).copied();
         self.n_extents += usize::from(extent.is_some());
-        Ok(Selector { selector_idx, name, matchers, offset, pinned, extent, derives_resets: false, at })
+        Ok(Selector { selector_idx, name, matchers, offset, pinned, extent, statistics_only: false, at })
     }
 
     fn metric_name(&self, name: Option<&str>) -> Result<(Option<String>, usize), ParseError> {

@@ -67,7 +67,7 @@ fn mark(expr: &mut Expr) -> Part {
             wrap_if(&mut binary.rhs, rhs);
             VARIES
         }
-        Expr::Negate(inner) | Expr::Paren(inner) => mark(inner),
+        Expr::Negate(_, inner) | Expr::Paren(_, inner) => mark(inner),
         Expr::Invariant(_) => Part { invariant: true, wrap: false },
     }
 }
@@ -123,8 +123,8 @@ impl Reading {
 fn mark_statistics(expr: &mut Expr, reading: Reading) {
     match expr {
         Expr::Number { .. } | Expr::Text { .. } => {}
-        Expr::Selector(selector) => selector.derives_resets = reading == Reading::Statistics,
-        Expr::Range(range) => range.selector.derives_resets = reading == Reading::Statistics,
+        Expr::Selector(selector) => selector.statistics_only = reading == Reading::Statistics,
+        Expr::Range(range) => range.selector.statistics_only = reading == Reading::Statistics,
         Expr::Subquery(subquery) => mark_statistics(&mut subquery.expr, Reading::Buckets),
         Expr::Call(call) => {
             let below = reading.below_call(call.function.name);
@@ -139,6 +139,6 @@ fn mark_statistics(expr: &mut Expr, reading: Reading) {
             mark_statistics(&mut binary.lhs, below);
             mark_statistics(&mut binary.rhs, below);
         }
-        Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => mark_statistics(inner, reading),
+        Expr::Negate(_, inner) | Expr::Paren(_, inner) | Expr::Invariant(inner) => mark_statistics(inner, reading),
     }
 }

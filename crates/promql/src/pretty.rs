@@ -21,8 +21,8 @@ pub(crate) fn pretty(expr: &Expr, level: usize) -> String {
         Expr::Call(call) => format!("{indent}{}(\n{}\n{indent})", call.function.name, list(&call.args, level + 1)),
         Expr::Aggregate(aggregate) => pretty_aggregate(aggregate, &indent, level),
         Expr::Binary(binary) => pretty_binary(binary, &indent, level),
-        Expr::Negate(inner) => format!("{indent}-{}", pretty(inner, level).trim_start()),
-        Expr::Paren(inner) => format!("{indent}(\n{}\n{indent})", pretty(inner, level + 1)),
+        Expr::Negate(_, inner) => format!("{indent}-{}", pretty(inner, level).trim_start()),
+        Expr::Paren(_, inner) => format!("{indent}(\n{}\n{indent})", pretty(inner, level + 1)),
         Expr::Invariant(inner) => pretty(inner, level),
     }
 }

@@ -82,8 +82,8 @@ impl fmt::Display for Expr {
                 }
             }
             Expr::Binary(binary) => write!(f, "{} {} {}", binary.lhs, binary_operator(binary), binary.rhs),
-            Expr::Negate(inner) => write!(f, "-{inner}"),
-            Expr::Paren(inner) => write!(f, "({inner})"),
+            Expr::Negate(_, inner) => write!(f, "-{inner}"),
+            Expr::Paren(_, inner) => write!(f, "({inner})"),
             Expr::Invariant(inner) => inner.fmt(f),
         }
     }

@@ -26,7 +26,7 @@ fn collect(expr: &Expr, found: &mut Vec<Vec<Matcher>>) {
             collect(&binary.lhs, found);
             collect(&binary.rhs, found);
         }
-        Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => collect(inner, found),
+        Expr::Negate(_, inner) | Expr::Paren(_, inner) | Expr::Invariant(inner) => collect(inner, found),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn settle(expr: &mut Expr, span: &QuerySpan) -> Result<(), EvalError>
             settle(&mut binary.lhs, span)?;
             settle(&mut binary.rhs, span)
         }
-        Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => settle(inner, span),
+        Expr::Negate(_, inner) | Expr::Paren(_, inner) | Expr::Invariant(inner) => settle(inner, span),
     }
 }
 

@@ -35,6 +35,6 @@ pub(crate) fn depth(expr: &Expr) -> usize {
         Expr::Call(call) => call.args.iter().map(depth).max().unwrap_or(0),
         Expr::Aggregate(aggregate) => depth(&aggregate.expr).max(aggregate.param.as_ref().map_or(0, depth)),
         Expr::Binary(binary) => depth(&binary.lhs).max(depth(&binary.rhs)),
-        Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => depth(inner),
+        Expr::Negate(_, inner) | Expr::Paren(_, inner) | Expr::Invariant(inner) => depth(inner),
     }
 }

@@ -71,6 +71,8 @@ fn role(labels: &Labels) -> Option<(Role, Labels)> {
 impl Classic {
     fn native(mut self, labels: &Labels) -> Result<Histogram, String> {
         self.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // One bound spelled in several ways is one bucket: the first counts.
+        self.buckets.dedup_by_key(|(bound, _)| *bound);
         let last = self.buckets.last().copied();
         let count = self.count.or(last.map(|(_, count)| count)).unwrap_or(0.0);
         if last.is_none_or(|(bound, _)| bound != f64::INFINITY) {
@@ -119,6 +121,15 @@ mod tests {
         let converted = convert(&lines).unwrap();
         let texts: Vec<_> = converted.iter().map(|(labels, slot, h)| format!("{labels} {slot} {}", print(h))).collect();
         assert_eq!(texts, ["ttft 0 {{schema:-53 count:9 sum:7.5 custom_values:[0.5] offset:0 buckets:[4 5]}}"]);
+    }
+
+    #[test]
+    fn one_bound_in_several_spellings_is_one_bucket() {
+        let lines: Vec<_> = [r#"m_bucket{le="0.2"} 4"#, r#"m_bucket{le="2e-1"} 4"#, r#"m_bucket{le="+Inf"} 5"#]
+            .map(|line| SeriesLine::parse(line).unwrap())
+            .into();
+        let converted = convert(&lines).unwrap();
+        assert_eq!(print(&converted[0].2), "{{schema:-53 count:5 sum:0 custom_values:[0.2] offset:0 buckets:[4 1]}}");
     }
 
     #[test]

@@ -2,27 +2,28 @@
 
 use std::collections::HashMap;
 
-use model::{Columns, InstantSeries, Labels, Point, RangeSeries, Timestamp, Value, is_stale};
+use model::{Labels, Timestamp, is_stale};
 
 use crate::expectation::Outcome;
 use crate::histogram;
 use crate::script::StepGrid;
 use crate::series::{SeriesLine, Slot};
+use crate::shown::{Shown, ShownPoint, ShownSeries};
 
 /// The relative difference from which two floats differ. Source: Prometheus `promqltest/test.go`.
 const EPSILON: f64 = 1e-6;
 
 /// Compares `got` with the stated result; `grid` places the values of a range query.
-pub(crate) fn compare(outcome: &Outcome, ordered: bool, grid: StepGrid, got: &Value) -> Result<(), String> {
+pub(crate) fn compare(outcome: &Outcome, ordered: bool, grid: StepGrid, got: &Shown) -> Result<(), String> {
     match (outcome, got) {
-        (Outcome::Scalar(expected), Value::Scalar { v, .. }) if almost_equal(*expected, *v) => Ok(()),
-        (Outcome::Scalar(expected), Value::Scalar { v, .. }) => Err(format!("expected {expected}, got {v}")),
-        (Outcome::String(expected), Value::String { text, .. }) if expected == text => Ok(()),
-        (Outcome::String(expected), Value::String { text, .. }) => Err(format!("expected {expected:?}, got {text:?}")),
-        (Outcome::Series(lines), Value::Vector(got)) => compare_vector(lines, ordered, got),
-        (Outcome::Series(_), Value::Matrix(_)) if ordered => Err("expected an ordered vector, got a matrix".to_owned()),
-        (Outcome::Series(lines), Value::Matrix(got)) => compare_matrix(lines, grid, got),
-        (Outcome::Samples(grid, lines), Value::Matrix(got)) => compare_matrix(lines, *grid, got),
+        (Outcome::Scalar(expected), Shown::Scalar(v)) if almost_equal(*expected, *v) => Ok(()),
+        (Outcome::Scalar(expected), Shown::Scalar(v)) => Err(format!("expected {expected}, got {v}")),
+        (Outcome::String(expected), Shown::String(text)) if expected == text => Ok(()),
+        (Outcome::String(expected), Shown::String(text)) => Err(format!("expected {expected:?}, got {text:?}")),
+        (Outcome::Series(lines), Shown::Vector(got)) => compare_vector(lines, ordered, got),
+        (Outcome::Series(_), Shown::Matrix(_)) if ordered => Err("expected an ordered vector, got a matrix".to_owned()),
+        (Outcome::Series(lines), Shown::Matrix(got)) => compare_matrix(lines, grid, got),
+        (Outcome::Samples(grid, lines), Shown::Matrix(got)) => compare_matrix(lines, *grid, got),
         (_, got) => Err(format!("expected {}, got {}", print_kind(outcome), print_value(got))),
     }
 }
@@ -42,51 +43,42 @@ pub(crate) fn almost_equal(a: f64, b: f64) -> bool {
     difference / sum.min(f64::MAX) < EPSILON
 }
 
-/// The point that a range query gives at `t`, as an instant vector.
-pub(crate) fn column_at(series: &[RangeSeries], t: Timestamp) -> Vec<InstantSeries> {
-    let point = |columns: &Columns| match columns.timestamps.binary_search(&t) {
-        Ok(at) => columns.values.get(at).map(|v| Point::Float(*v)),
-        Err(_) => {
-            let at = columns.histogram_timestamps.binary_search(&t).ok()?;
-            columns.histograms.get(at).map(|h| Point::Histogram(h.clone()))
-        }
+/// The points that a range query gives at `t`, as an instant vector.
+pub(crate) fn column_at(series: &[ShownSeries], t: Timestamp) -> Vec<(Labels, ShownPoint)> {
+    let at = |(labels, points): &ShownSeries| {
+        let at = points.binary_search_by_key(&t, |(t, _)| *t).ok()?;
+        Some((labels.clone(), points[at].1.clone()))
     };
-    series
-        .iter()
-        .filter_map(|s| Some(InstantSeries { labels: s.labels.clone(), t, point: point(&s.columns)? }))
-        .collect()
+    series.iter().filter_map(at).collect()
 }
 
-fn compare_vector(lines: &[SeriesLine], ordered: bool, got: &[InstantSeries]) -> Result<(), String> {
-    let positions = match_labels(lines, got.iter().map(|s| &s.labels), |at| print_point(&got[at].point))?;
-    for (got_idx, (line_idx, series)) in positions.iter().zip(got).enumerate() {
+fn compare_vector(lines: &[SeriesLine], ordered: bool, got: &[(Labels, ShownPoint)]) -> Result<(), String> {
+    let positions = match_labels(lines, got.iter().map(|(labels, _)| labels), |at| got[at].1.to_string())?;
+    for (got_idx, (line_idx, (labels, point))) in positions.iter().zip(got).enumerate() {
         if ordered && *line_idx != got_idx {
-            return Err(format!("expected {} at position {}, got it at {}", series.labels, line_idx + 1, got_idx + 1));
+            return Err(format!("expected {labels} at position {}, got it at {}", line_idx + 1, got_idx + 1));
         }
         let expected = &lines[*line_idx].slots[0];
-        if !same_point(expected, &series.point) {
-            let (expected, got) = (print_slot(expected), print_point(&series.point));
-            return Err(format!("{}: expected {expected}, got {got}", series.labels));
+        if !same_point(expected, point) {
+            return Err(format!("{labels}: expected {}, got {point}", print_slot(expected)));
         }
     }
     Ok(())
 }
 
-fn compare_matrix(lines: &[SeriesLine], grid: StepGrid, got: &[RangeSeries]) -> Result<(), String> {
-    if let Some(pair) = got.windows(2).find(|pair| pair[0].labels >= pair[1].labels) {
-        return Err(format!("a matrix is sorted by labels, got {} before {}", pair[0].labels, pair[1].labels));
+fn compare_matrix(lines: &[SeriesLine], grid: StepGrid, got: &[ShownSeries]) -> Result<(), String> {
+    if let Some(pair) = got.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+        return Err(format!("a matrix is sorted by labels, got {} before {}", pair[0].0, pair[1].0));
     }
-    let positions = match_labels(lines, got.iter().map(|s| &s.labels), |at| print_columns(&got[at].columns))?;
-    for (line_idx, series) in positions.iter().zip(got) {
+    let positions = match_labels(lines, got.iter().map(|(labels, _)| labels), |at| print_points(&got[at].1))?;
+    for (line_idx, (labels, points)) in positions.iter().zip(got) {
         let expected = expected_points(&lines[*line_idx], grid)?;
-        let points = points(&series.columns);
-        let same = |((t, expected), (got_t, got)): (&(Timestamp, &Slot), &(Timestamp, Point))| {
+        let same = |((t, expected), (got_t, got)): (&(Timestamp, &Slot), &(Timestamp, ShownPoint))| {
             t == got_t && same_point(expected, got)
         };
-        if expected.len() != points.len() || !expected.iter().zip(&points).all(same) {
+        if expected.len() != points.len() || !expected.iter().zip(points).all(same) {
             let texts: Vec<_> = expected.iter().map(|(t, slot)| format!("{}@{t}", print_slot(slot))).collect();
-            let (labels, got) = (&series.labels, print_columns(&series.columns));
-            return Err(format!("{labels}: expected {}, got {got}", texts.join(" ")));
+            return Err(format!("{labels}: expected {}, got {}", texts.join(" "), print_points(points)));
         }
     }
     Ok(())
@@ -136,21 +128,13 @@ fn expected_points(line: &SeriesLine, grid: StepGrid) -> Result<Vec<(Timestamp, 
     Ok(all)
 }
 
-/// The samples of both kinds in the order of time.
-fn points(columns: &Columns) -> Vec<(Timestamp, Point)> {
-    let floats = columns.timestamps.iter().zip(&columns.values).map(|(t, v)| (*t, Point::Float(*v)));
-    let histograms = columns.histogram_timestamps.iter().zip(&columns.histograms);
-    let mut all: Vec<_> = floats.chain(histograms.map(|(t, h)| (*t, Point::Histogram(h.clone())))).collect();
-    all.sort_by_key(|(t, _)| *t);
-    all
-}
-
-fn same_point(expected: &Slot, got: &Point) -> bool {
+fn same_point(expected: &Slot, got: &ShownPoint) -> bool {
     match (expected, got) {
-        (Slot::Float(expected), Point::Float(got)) => almost_equal(*expected, *got),
-        (Slot::Histogram { histogram, hint_given }, Point::Histogram(got)) => {
+        (Slot::Float(expected), ShownPoint::Float(got)) => almost_equal(*expected, *got),
+        (Slot::Histogram { histogram, hint_given }, ShownPoint::Histogram(got)) => {
             histogram::same(histogram, got, *hint_given)
         }
+        (Slot::Histogram { histogram, .. }, ShownPoint::Buckets(got)) => got.shows(histogram),
         (Slot::Missing | Slot::Float(_) | Slot::Histogram { .. }, _) => false,
     }
 }
@@ -164,16 +148,8 @@ fn print_slot(slot: &Slot) -> String {
     }
 }
 
-fn print_point(point: &Point) -> String {
-    match point {
-        Point::Float(v) if is_stale(*v) => "stale".to_owned(),
-        Point::Float(v) => v.to_string(),
-        Point::Histogram(h) => histogram::print(h),
-    }
-}
-
-fn print_columns(columns: &Columns) -> String {
-    let texts: Vec<_> = points(columns).iter().map(|(t, point)| format!("{}@{t}", print_point(point))).collect();
+fn print_points(points: &[(Timestamp, ShownPoint)]) -> String {
+    let texts: Vec<_> = points.iter().map(|(t, point)| format!("{point}@{t}")).collect();
     texts.join(" ")
 }
 
@@ -187,16 +163,17 @@ fn print_kind(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn print_value(value: &Value) -> String {
+fn print_value(value: &Shown) -> String {
     match value {
-        Value::Scalar { v, .. } => format!("scalar {v}"),
-        Value::String { text, .. } => format!("string {text:?}"),
-        Value::Vector(all) => {
-            let texts: Vec<_> = all.iter().map(|s| format!("{} {}", s.labels, print_point(&s.point))).collect();
+        Shown::Scalar(v) => format!("scalar {v}"),
+        Shown::String(text) => format!("string {text:?}"),
+        Shown::Vector(all) => {
+            let texts: Vec<_> = all.iter().map(|(labels, point)| format!("{labels} {point}")).collect();
             format!("vector [{}]", texts.join(", "))
         }
-        Value::Matrix(all) => {
-            let texts: Vec<_> = all.iter().map(|s| format!("{} {}", s.labels, print_columns(&s.columns))).collect();
+        Shown::Matrix(all) => {
+            let texts: Vec<_> =
+                all.iter().map(|(labels, points)| format!("{labels} {}", print_points(points))).collect();
             format!("matrix [{}]", texts.join(", "))
         }
     }
@@ -225,7 +202,7 @@ mod tests {
         let outcome = Outcome::Series(vec![SeriesLine::parse(line).unwrap()]);
         let labels = SeriesLine::parse(labels).unwrap().labels;
         let grid = StepGrid { start: 0, end: 0, step_ms: 1 };
-        compare(&outcome, false, grid, &Value::Vector(vec![InstantSeries { labels, t: 0, point: Point::Float(v) }]))
+        compare(&outcome, false, grid, &Shown::Vector(vec![(labels, ShownPoint::Float(v))]))
     }
 
     #[test]
@@ -234,7 +211,7 @@ mod tests {
         assert_eq!(check("up 1", "up", 2.0), Err("up: expected 1, got 2".to_owned()));
         assert_eq!(check("up 1", "down", 1.0), Err("unexpected down 1".to_owned()));
         let empty =
-            compare(&Outcome::Scalar(1.0), false, StepGrid { start: 0, end: 0, step_ms: 1 }, &Value::Vector(vec![]));
+            compare(&Outcome::Scalar(1.0), false, StepGrid { start: 0, end: 0, step_ms: 1 }, &Shown::Vector(vec![]));
         assert_eq!(empty, Err("expected a scalar, got vector []".to_owned()));
     }
 
@@ -242,14 +219,13 @@ mod tests {
     fn a_matrix_is_compared_step_by_step() {
         let grid = StepGrid { start: 10, end: 30, step_ms: 10 };
         let labels = SeriesLine::parse("up").unwrap().labels;
-        let columns = Columns { timestamps: vec![10, 30], values: vec![1.0, 3.0], ..Columns::default() };
-        let got = [RangeSeries { labels, columns }];
+        let got = [(labels, vec![(10, ShownPoint::Float(1.0)), (30, ShownPoint::Float(3.0))])];
         let lines = |line: &str| [SeriesLine::parse(line).unwrap()];
         assert_eq!(compare_matrix(&lines("up 1 _ 3"), grid, &got), Ok(()));
         for wrong in ["up 1 3", "up 1 _ 4", "up 1 _ 3 4"] {
             assert!(compare_matrix(&lines(wrong), grid, &got).is_err(), "{wrong}");
         }
-        assert_eq!(column_at(&got, 20), []);
+        assert_eq!(column_at(&got, 20).len(), 0);
         assert_eq!(column_at(&got, 30).len(), 1);
     }
 }

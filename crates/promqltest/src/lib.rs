@@ -15,19 +15,23 @@
 mod classic;
 mod compare;
 mod cursor;
+mod engine;
 mod error;
 mod expectation;
 mod histogram;
 mod run;
 mod script;
 mod series;
+mod shown;
 mod stage;
 mod store;
 
+pub use engine::{Engine, Names, Over, Told};
 pub use error::ScriptError;
 pub use expectation::{Annotations, Expectation, Outcome, TextMatch};
-pub use run::{Failure, Names, Report, run};
+pub use run::{Failure, Report, run};
 pub use script::{Command, Eval, Load, Script, StepGrid, When};
 pub use series::{SeriesLine, Slot, StartLine};
+pub use shown::{Shown, ShownHistogram, ShownPoint, ShownSeries};
 pub use stage::{LoadedSeries, Stage};
 pub use store::{MemoryStore, SampleConflict};

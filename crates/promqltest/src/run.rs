@@ -2,17 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use model::{Budget, Queryable, Value};
-use promql::{Answer, Context, Query, Steps, TextLimits};
-
 use crate::compare::{column_at, compare};
+use crate::engine::{Engine, Names, Over};
 use crate::error::ScriptError;
 use crate::expectation::Outcome;
 use crate::script::{Eval, Script, StepGrid, When};
+use crate::shown::{Shown, ShownPoint};
 use crate::stage::Stage;
 
-/// The lookback delta of the test language.
-const LOOKBACK_MS: i64 = 5 * 60 * 1000;
 /// The distance of the steps around an instant evaluation that is run again as a range query.
 const AROUND_MS: i64 = 60 * 1000;
 /// Calls that mean something else in a range query.
@@ -45,17 +42,6 @@ impl Report {
     }
 }
 
-/// When an expression loses the metric names of its series; tests of Prometheus itself are written for the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// As soon as a value is no longer what the name says.
-    DroppedAtOnce,
-    /// At the end, so that functions of labels still see them: the feature `promql-delayed-name-removal`.
-    DroppedLate,
-    /// At the end, and the labels `__type__` and `__unit__` with them.
-    DroppedLateWithTypeAndUnit,
-}
-
 /// Runs all commands of `script` over a memory store.
 ///
 /// Errors: series that cannot be loaded. A wrong answer, an error or a panic of the engine is a failure of its evaluation.
@@ -64,16 +50,16 @@ pub fn run(script: &Script, names: Names) -> Result<Report, ScriptError> {
     for stage in script.stages() {
         let store = stage.memory_store()?;
         report.evals += stage.evals.len();
-        report.failures.extend(stage.failures(&store, names));
+        report.failures.extend(stage.failures(&Over { store: &store, names }));
     }
     Ok(report)
 }
 
 impl Stage<'_> {
-    /// The evaluations that do not give over `store` what the script states, or at which the engine panics.
-    pub fn failures(&self, store: &dyn Queryable, names: Names) -> Vec<Failure> {
+    /// The evaluations at which `engine` does not give what the script states, or panics.
+    pub fn failures(&self, engine: &dyn Engine) -> Vec<Failure> {
         let failure = |eval: &&Eval| {
-            let checked = catch_unwind(AssertUnwindSafe(|| check(store, eval, names)));
+            let checked = catch_unwind(AssertUnwindSafe(|| check(engine, eval)));
             let why = checked.unwrap_or_else(|_| Err("the engine panicked".to_owned())).err()?;
             Some(Failure { line: eval.line, expr: eval.expr.clone(), why })
         };
@@ -82,8 +68,8 @@ impl Stage<'_> {
 }
 
 /// Evaluates and compares, an instant vector or scalar a second time as one step of a range query.
-fn check(store: &dyn Queryable, eval: &Eval, names: Names) -> Result<(), String> {
-    let answer = match (evaluate(store, eval, eval.when, names), &eval.expected.outcome) {
+fn check(engine: &dyn Engine, eval: &Eval) -> Result<(), String> {
+    let answer = match (engine.ask(&eval.expr, eval.when), &eval.expected.outcome) {
         (Ok(answer), Outcome::Fail(text)) => {
             return Err(format!("expected an error {text}, got {:?}", answer.value));
         }
@@ -102,16 +88,16 @@ fn check(store: &dyn Queryable, eval: &Eval, names: Names) -> Result<(), String>
     compare(&expected.outcome, expected.ordered, grid, &answer.value)?;
     match (at, &expected.outcome) {
         (Some(t), Outcome::Scalar(_) | Outcome::Series(_)) if !means_otherwise_in_range(&eval.expr) => {
-            check_as_step(store, eval, t, names).map_err(|why| format!("as a step of a range query: {why}"))
+            check_as_step(engine, eval, t).map_err(|why| format!("as a step of a range query: {why}"))
         }
         _ => Ok(()),
     }
 }
 
 /// Evaluates a range query around `t` and compares its step at `t`.
-fn check_as_step(store: &dyn Queryable, eval: &Eval, t: i64, names: Names) -> Result<(), String> {
+fn check_as_step(engine: &dyn Engine, eval: &Eval, t: i64) -> Result<(), String> {
     let around = StepGrid { start: t - AROUND_MS, end: t + AROUND_MS, step_ms: AROUND_MS };
-    let Value::Matrix(series) = evaluate(store, eval, When::Range(around), names)?.value else {
+    let Shown::Matrix(series) = engine.ask(&eval.expr, When::Range(around))?.value else {
         return Err("expected a matrix".to_owned());
     };
     if eval.expected.ordered {
@@ -119,35 +105,14 @@ fn check_as_step(store: &dyn Queryable, eval: &Eval, t: i64, names: Names) -> Re
         return Ok(());
     }
     let step = match (&eval.expected.outcome, &column_at(&series, t)[..]) {
-        (Outcome::Scalar(_), [only]) => match only.point {
-            model::Point::Float(v) => Value::Scalar { t, v },
-            model::Point::Histogram(_) => return Err("expected a scalar, got a histogram".to_owned()),
-        },
-        (_, all) => Value::Vector(all.to_vec()),
+        (Outcome::Scalar(_), [(_, ShownPoint::Float(v))]) => Shown::Scalar(*v),
+        (_, all) => Shown::Vector(all.to_vec()),
     };
     compare(&eval.expected.outcome, false, around, &step)
 }
 
 fn means_otherwise_in_range(expr: &str) -> bool {
     RANGE_CALLS.iter().any(|call| expr.contains(call))
-}
-
-fn evaluate(store: &dyn Queryable, eval: &Eval, when: When, names: Names) -> Result<Answer, String> {
-    let query = Query::parse(&eval.expr, &TextLimits::default()).map_err(|error| error.to_string())?;
-    // Series of which nobody says since when they count are not affected.
-    let query = query.with_start_timestamps();
-    let query = match names {
-        Names::DroppedAtOnce => query,
-        Names::DroppedLate => query.with_late_names(),
-        Names::DroppedLateWithTypeAndUnit => query.with_late_names().with_type_and_unit_labels(),
-    };
-    let budget = Budget::unlimited();
-    let ctx = Context { store, budget: &budget, lookback_ms: LOOKBACK_MS };
-    let answer = match when {
-        When::Instant(t) => query.instant(t, &ctx),
-        When::Range(StepGrid { start, end, step_ms }) => query.range(Steps { start, end, step_ms }, &ctx),
-    };
-    answer.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

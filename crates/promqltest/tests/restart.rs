@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use model::{Labels, Queryable, SampleValue, Scope};
-use promqltest::{Failure, Load, Names, Script, Stage};
+use promqltest::{Failure, Load, Names, Over, Script, Stage};
 use tsdb::{Db, Options, SeriesKey};
 
 /// Stages that our own scripts have at least: a lost file must not go unseen.
@@ -70,12 +70,12 @@ fn run_directory(dir: &Path, names: Names) -> Tally {
 /// The evaluations that pass over a memory store and not over the real one, with what had happened to it.
 fn run_stage(stage: &Stage<'_>, names: Names) -> Vec<(&'static str, Failure)> {
     let memory = stage.memory_store().unwrap();
-    let known = stage.failures(&memory, names);
+    let known = stage.failures(&Over { store: &memory, names });
     let [dir, late_dir] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut differences = Vec::new();
     let mut compare = |when: &'static str, db: &Db| {
         let querier: &dyn Queryable = &db.querier(Scope::All);
-        let failures = stage.failures(querier, names);
+        let failures = stage.failures(&Over { store: querier, names });
         // A counter that was not reset is not known to be so while samples may have come in between.
         let is_hint =
             |failure: &Failure| when.starts_with("late") && failure.why.contains("counter_reset_hint:not_reset");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Mapping, Rate, RateCard, ServeError};
+use crate::{Features, Mapping, Rate, RateCard, ServeError};
 
 /// What `promenade serve` was asked to do.
 #[derive(Clone, Debug)]
@@ -37,6 +37,11 @@ pub struct Config {
     pub mapping: Arc<Mapping>,
     /// How often one token may ask one of the vendors' routes. Bounds: 1 to [`RATE_PER_HOUR_MAX`].
     pub rate: Rate,
+    /// Whether a series that names no project is stamped with the default one. Without tokens it may stay as it was
+    /// sent: then nobody but an operator ever sees it.
+    pub stamps_default_project: bool,
+    /// What changes the meaning of queries.
+    pub features: Features,
     /// The bounds of everything else.
     pub limits: Limits,
 }
@@ -75,6 +80,8 @@ impl Config {
             rate_card: None,
             mapping: Arc::new(Mapping::built_in()),
             rate: Rate::PerHour(3600),
+            stamps_default_project: true,
+            features: Features::default(),
             limits: Limits::default(),
         }
     }
@@ -102,6 +109,9 @@ impl Config {
                 "{} is not a loopback address: without tokens only 127.0.0.1 or [::1] is served",
                 self.listen
             ));
+        }
+        if !self.stamps_default_project && !self.insecure_no_auth {
+            return refuse("series without a project would be invisible to every project's token".to_owned());
         }
         if let Some(retention) = self.retention.filter(|r| *r < RETENTION_MIN) {
             return refuse(format!("retention is {retention:?}, at least {RETENTION_MIN:?}"));
@@ -250,6 +260,7 @@ mod tests {
         };
         let table = [
             (Config { insecure_no_auth: true, ..good.clone() }, "0.0.0.0:9090 is not a loopback address"),
+            (Config { stamps_default_project: false, ..good.clone() }, "invisible to every project's token"),
             (Config { retention: Some(secs(60)), ..good.clone() }, "retention is 60s, at least 7200s"),
             (Config { retention_bytes: Some(1 << 20), ..good.clone() }, "retention size is 1048576 bytes, at least"),
             (Config { block_max: Some(secs(3600)), ..good.clone() }, "longest block is 3600s, bounds 7200s to"),

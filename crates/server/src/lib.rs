@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod cors;
 mod dialect;
+mod enabled;
 mod endpoints;
 mod error;
 mod exemplars;
@@ -57,6 +58,7 @@ pub use config::{
     RATE_PER_HOUR_MAX, RETENTION_BYTES_MIN, RETENTION_MIN,
 };
 pub use dialect::Dialect;
+pub use enabled::Features;
 pub use error::ServeError;
 pub use mapping::Mapping;
 pub use rates::{Rate, Topic};

@@ -95,6 +95,7 @@ async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When
     let stats = Stats::asked(params);
     let text = params.query().to_owned();
     let reader = app.store().reader(grant)?;
+    let features = app.config().features;
     let (asked, bytes_max) = (Instant::now(), app.config().limits.answer_bytes_max);
     let what = match when {
         When::At(_) => "query",
@@ -103,7 +104,7 @@ async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When
     let ask = Ask { timeout, ..Ask::new(grant, what, params.query()) };
     let body = app.queries().stream(ask, move |budget, inlet| {
         let started = Instant::now();
-        let query = Query::parse(&text, &TextLimits::default())?;
+        let query = features.apply(Query::parse(&text, &TextLimits::default())?);
         let parsed = Instant::now();
         let querier = reader.querier();
         let ctx = Context { store: &querier, budget, lookback_ms };

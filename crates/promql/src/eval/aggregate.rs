@@ -24,7 +24,7 @@ impl Evaluator<'_> {
     }
 
     fn fold_groups(&self, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Series>, EvalError> {
-        let folding = Folding { op: aggregate.op, grid, at: aggregate.expr.at() };
+        let folding = Folding { op: aggregate.op, grid, at: aggregate.expr.bare().at() };
         let stream = self.stream(&aggregate.expr, grid)?.filter(|stream| stream.is_foldable());
         let folded = match stream {
             Some(stream) => {

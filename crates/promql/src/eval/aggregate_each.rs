@@ -17,15 +17,15 @@ impl Evaluator<'_> {
     pub(crate) fn quantile(&self, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Series>, EvalError> {
         let param = self.param(aggregate, grid)?;
         let (least, most, has_nan) = bounds(&param, grid.len);
-        let at = aggregate.param.as_ref().map_or(0, |param| param.at());
+        let series = self.vector(&aggregate.expr, grid)?;
+        let at = aggregate.param.as_ref().map_or(0, |param| param.bare().at());
         for (wrong, q) in [(has_nan, f64::NAN), (most > 1.0, most), (least < 0.0, least)] {
             if wrong {
                 self.note(at, Remark::InvalidQuantile(q));
             }
         }
-        let series = self.vector(&aggregate.expr, grid)?;
         if series.iter().any(|s| s.column.histograms.is_some()) {
-            self.note(aggregate.expr.at(), Remark::HistogramIgnoredInAggregation("quantile"));
+            self.note(aggregate.expr.bare().at(), Remark::HistogramIgnoredInAggregation("quantile"));
         }
         let group_bytes = series.len().saturating_mul(GROUP_BYTES);
         self.ctx.budget.charge(group_bytes)?;

@@ -15,12 +15,14 @@ impl Evaluator<'_> {
     pub(crate) fn pick(&self, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Series>, EvalError> {
         let param = self.param(aggregate, grid)?;
         let (least, most, has_nan) = bounds(&param, grid.len);
+        // Before the parameter is judged, and even if nothing is to be picked: what is wrong inside is told either way.
+        let series = self.vector(&aggregate.expr, grid)?;
         match aggregate.op {
             AggregateOp::LimitRatio => {
                 if has_nan {
                     return Err(EvalError::Invalid("Ratio value is NaN".to_owned()));
                 }
-                let at = aggregate.param.as_ref().map_or(0, |param| param.at());
+                let at = aggregate.param.as_ref().map_or(0, |param| param.bare().at());
                 if most > 1.0 {
                     self.note(at, Remark::InvalidRatio { found: most, capped: 1.0 });
                 }
@@ -28,10 +30,12 @@ impl Evaluator<'_> {
                     self.note(at, Remark::InvalidRatio { found: least, capped: -1.0 });
                 }
             }
-            _ if most < 1.0 && !has_nan => return Ok(Vec::new()),
+            _ if most < 1.0 && !has_nan => {
+                self.discard(series, grid);
+                return Ok(Vec::new());
+            }
             _ => check_k(least, most, has_nan)?,
         }
-        let series = self.vector(&aggregate.expr, grid)?;
         let group_bytes = series.len().saturating_mul(GROUP_BYTES);
         self.ctx.budget.charge(group_bytes)?;
         let mut groups = Groups::new(&aggregate.grouping);

@@ -144,13 +144,13 @@ impl Evaluator<'_> {
         self.ctx.budget.check()?;
         match expr {
             Expr::Number { value, .. } => Ok(ScalarColumn::Constant(*value)),
-            Expr::Paren(inner) => self.scalar(inner, grid),
+            Expr::Paren(_, inner) => self.scalar(inner, grid),
             Expr::Invariant(inner) if grid.len > 1 => {
                 let only = self.scalar(inner, Grid { len: 1, ..grid })?;
                 Ok(ScalarColumn::Constant(only.at(0)))
             }
             Expr::Invariant(inner) => self.scalar(inner, grid),
-            Expr::Negate(inner) => Ok(self.scalar(inner, grid)?.map(|v| -v)),
+            Expr::Negate(_, inner) => Ok(self.scalar(inner, grid)?.map(|v| -v)),
             Expr::Binary(binary) => {
                 let lhs = self.scalar(&binary.lhs, grid)?;
                 let rhs = self.scalar(&binary.rhs, grid)?;
@@ -175,11 +175,11 @@ impl Evaluator<'_> {
             return self.collect(&stream);
         }
         match expr {
-            Expr::Paren(inner) => self.vector(inner, grid),
+            Expr::Paren(_, inner) => self.vector(inner, grid),
             Expr::Invariant(inner) => self.invariant(inner, grid),
             Expr::Aggregate(aggregate) => self.aggregate(aggregate, grid),
             Expr::Binary(binary) => self.binary(binary, grid),
-            Expr::Negate(inner) => {
+            Expr::Negate(_, inner) => {
                 let series = self.vector(inner, grid)?;
                 self.map_series(series, &Stage::Negate, grid)
             }

@@ -21,8 +21,8 @@ pub(super) fn drop_stale(columns: &mut Columns) {
     }
 }
 
-/// Says of each histogram that knows nothing of it whether it resets the one before.
-pub(super) fn derive_resets(histograms: &mut [Arc<Histogram>]) {
+/// Leaves of histograms what counts and sums need: no buckets, but whether each resets the one before.
+pub(super) fn keep_statistics(histograms: &mut [Arc<Histogram>]) {
     let mut previous: Option<usize> = None;
     for idx in 0..histograms.len() {
         if is_stale_histogram(&histograms[idx]) {
@@ -35,6 +35,10 @@ pub(super) fn derive_resets(histograms: &mut [Arc<Histogram>]) {
             Arc::make_mut(&mut histograms[idx]).reset_hint = hint;
         }
         previous = Some(idx);
+    }
+    for h in histograms.iter_mut().filter(|h| !is_stale_histogram(h)) {
+        let Histogram { schema, count, sum, reset_hint, .. } = **h;
+        *h = Arc::new(Histogram { schema, count, sum, reset_hint, ..Histogram::default() });
     }
 }
 

@@ -111,7 +111,7 @@ impl<'e> Plan<'e> {
                 self.visit(&binary.lhs, first, last);
                 self.visit(&binary.rhs, first, last);
             }
-            Expr::Negate(inner) | Expr::Paren(inner) => self.visit(inner, first, last),
+            Expr::Negate(_, inner) | Expr::Paren(_, inner) => self.visit(inner, first, last),
             // An invariant part is evaluated at the first step alone.
             Expr::Invariant(inner) => self.visit(inner, first, first),
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use model::{Budget, Columns, Interrupt, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
 
-use super::raw::{cut, derive_resets, drop_stale};
+use super::raw::{cut, drop_stale, keep_statistics};
 use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
@@ -43,7 +43,7 @@ pub(crate) struct Stream<'e> {
     /// Whether what names the series is one and the same for all, so that dropping it makes no two alike.
     one_name: bool,
     /// Whether histograms are told if they reset the one before.
-    derives_resets: bool,
+    statistics_only: bool,
 }
 
 /// How a series' samples become its column.
@@ -74,7 +74,7 @@ impl<'a> Evaluator<'a> {
     /// `expr` as a stream, if it is one.
     pub(crate) fn stream<'e>(&'e self, expr: &'e Expr, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
         match expr {
-            Expr::Paren(inner) => self.stream(inner, grid),
+            Expr::Paren(_, inner) => self.stream(inner, grid),
             Expr::Invariant(inner) if grid.len == 1 => self.stream(inner, grid),
             Expr::Selector(selector) => {
                 let windows = self.windows(selector, self.ctx.lookback_ms, grid);
@@ -90,7 +90,7 @@ impl<'a> Evaluator<'a> {
                 };
                 Ok(Some(self.stream_of(selector, grid, source, false)))
             }
-            Expr::Negate(inner) => Ok(self.stream(inner, grid)?.and_then(|stream| stream.with(|| Stage::Negate))),
+            Expr::Negate(_, inner) => Ok(self.stream(inner, grid)?.and_then(|stream| stream.with(|| Stage::Negate))),
             Expr::Call(call) => self.stream_of_call(call, grid),
             Expr::Binary(binary) => self.stream_of_binary(binary, grid),
             _ => Ok(None),
@@ -109,8 +109,8 @@ impl<'a> Evaluator<'a> {
     fn stream_of<'e>(&'e self, selector: &'e Selector, grid: Grid, source: Source, drops_name: bool) -> Stream<'e> {
         let named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
         let one_name = self.late_names || (!self.naming.type_and_unit && selector.matchers.iter().any(named));
-        let derives_resets = selector.derives_resets;
-        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name, derives_resets }
+        let statistics_only = selector.statistics_only;
+        Stream { set: self.set(selector), grid, source, stages: Vec::new(), drops_name, one_name, statistics_only }
     }
 
     fn stream_of_call<'e>(&'e self, call: &'e Call, grid: Grid) -> Result<Option<Stream<'e>>, EvalError> {
@@ -121,10 +121,11 @@ impl<'a> Evaluator<'a> {
             }
             Body::Range(function) => {
                 let range_arg = call.args.iter().find_map(|arg| match arg.bare() {
-                    Expr::Range(range) => Some((range, arg.at())),
+                    Expr::Range(range) => Some(range),
                     _ => None,
                 });
-                let Some((range, at)) = range_arg else { return Ok(None) };
+                let Some(range) = range_arg else { return Ok(None) };
+                let at = call.args[0].bare().at();
                 check_extent(call, &range.selector)?;
                 let args = self.scalar_args(call, grid)?;
                 let extended = self.extended(&range.selector);
@@ -299,8 +300,8 @@ impl<'a> Evaluator<'a> {
         if !self.start_timestamps {
             columns.starts.clear();
         }
-        if stream.derives_resets {
-            derive_resets(&mut columns.histograms);
+        if stream.statistics_only {
+            keep_statistics(&mut columns.histograms);
         }
         scratch.column.reset(stream.grid.len);
         match &stream.source {

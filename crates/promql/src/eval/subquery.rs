@@ -20,7 +20,7 @@ impl Evaluator<'_> {
         grid: Grid,
     ) -> Result<Vec<Series>, EvalError> {
         let arg = call.args.iter().map(Expr::bare).find(|arg| matches!(arg, Expr::Subquery(_)));
-        let Some(arg @ Expr::Subquery(subquery)) = arg else { return Err(self.mistyped(&Expr::Call(call.clone()))) };
+        let Some(Expr::Subquery(subquery)) = arg else { return Err(self.mistyped(&Expr::Call(call.clone()))) };
         let (inner, fine, windows) = self.subquery(subquery, grid)?;
         let args = self.scalar_args(call, grid)?;
         let (mut out, mut notes, mut buf) = (Vec::new(), Notes::default(), String::new());
@@ -39,7 +39,7 @@ impl Evaluator<'_> {
                 naming: self.naming,
                 args: &args,
                 labels,
-                at: arg.at(),
+                at: call.args[0].bare().at(),
                 budget,
             };
             (function.kernel)(&input, &mut column, &mut notes)?;

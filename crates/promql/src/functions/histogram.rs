@@ -50,7 +50,7 @@ pub(super) fn stdvar(h: &Histogram) -> f64 {
 
 pub(super) fn quantile(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let q = evaluator.scalar(&call.args[0], grid)?;
-    note_quantile(evaluator, &q, call.args[0].at(), grid);
+    note_quantile(evaluator, &q, call.args[0].bare().at(), grid);
     let of = Of::Quantiles(vec![(q, None)]);
     over_histograms(evaluator, &call.args[1], &of, grid)
 }
@@ -60,7 +60,7 @@ pub(super) fn quantiles(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> R
     let mut all = Vec::new();
     for arg in &call.args[2..] {
         let q = evaluator.scalar(arg, grid)?;
-        note_quantile(evaluator, &q, arg.at(), grid);
+        note_quantile(evaluator, &q, arg.bare().at(), grid);
         all.push((q, Some(label.to_owned())));
     }
     over_histograms(evaluator, &call.args[0], &Of::Quantiles(all), grid)
@@ -99,7 +99,7 @@ struct Group {
 
 fn over_histograms(evaluator: &Evaluator<'_>, arg: &Expr, of: &Of, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let series = evaluator.vector(arg, grid)?;
-    let mut job = Job { evaluator, series: &series, at: arg.at(), grid, notes: Notes::default() };
+    let mut job = Job { evaluator, series: &series, at: arg.bare().at(), grid, notes: Notes::default() };
     let group_bytes = series.len().saturating_mul(GROUP_BYTES);
     evaluator.ctx.budget.charge(group_bytes)?;
     let groups = job.groups()?;

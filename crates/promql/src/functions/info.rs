@@ -74,7 +74,7 @@ fn first_shift(evaluator: &Evaluator<'_>, expr: &Expr) -> Option<(Option<Timesta
         Expr::Call(call) => call.args.iter().find_map(|arg| first_shift(evaluator, arg)),
         Expr::Aggregate(aggregate) => first_shift(evaluator, &aggregate.expr),
         Expr::Binary(binary) => first_shift(evaluator, &binary.lhs).or_else(|| first_shift(evaluator, &binary.rhs)),
-        Expr::Negate(inner) | Expr::Paren(inner) | Expr::Invariant(inner) => first_shift(evaluator, inner),
+        Expr::Negate(_, inner) | Expr::Paren(_, inner) | Expr::Invariant(inner) => first_shift(evaluator, inner),
     }
 }
 

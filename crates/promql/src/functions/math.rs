@@ -63,14 +63,18 @@ fn clamped(
     evaluator.map_series(series, &Stage::MapWith(Box::new(clamp)), grid)
 }
 
-/// The lesser of two numbers, NaN if one is, as Go's `math.Min`.
+/// The lesser of two numbers as Go's `math.Min`: nothing is less than -Inf, not even NaN; else NaN if one is.
 pub(super) fn lesser(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    match (a.is_nan() || b.is_nan(), a == f64::NEG_INFINITY || b == f64::NEG_INFINITY) {
+        (_, true) => f64::NEG_INFINITY,
+        (true, false) => f64::NAN,
+        (false, false) => a.min(b),
+    }
 }
 
-/// The greater of two numbers, NaN if one is.
+/// The greater of two numbers, in the same way.
 pub(super) fn greater(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    -lesser(-a, -b)
 }
 
 pub(super) fn round(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {

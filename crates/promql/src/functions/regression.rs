@@ -55,13 +55,17 @@ pub(super) fn double_exponential_smoothing(
     notes: &mut Notes,
 ) -> Result<(), EvalError> {
     let mut refused = None;
-    input.each_float_window(notes, |window, _| {
+    // The factors are judged wherever there is a sample, of whatever kind.
+    input.each_window(|window| {
         let (smoothing, trend) = (input.args[0].at(window.step_idx), input.args[1].at(window.step_idx));
         for (what, short, v) in [("smoothing", "sf", smoothing), ("trend", "tf", trend)] {
             if v <= 0.0 || v >= 1.0 {
                 let message = format!("invalid {what} factor. Expected: 0 < {short} < 1, got: {v:.6}");
                 refused.get_or_insert(EvalError::Invalid(message));
             }
+        }
+        if !window.values.is_empty() {
+            input.note_ignored(&window, notes);
         }
         if window.values.len() > 1 {
             out.floats[window.step_idx] = smoothed(window.values, smoothing, trend);

@@ -28,6 +28,7 @@ pub(super) fn append(
         seed: app.writes().seeds.hash_one((project.map(ProjectId::as_str), endpoints.generation())),
         mapping: app.mapping(),
         endpoints,
+        stamps: writer.project().is_some() || app.config().stamps_default_project,
         raw_labels: Vec::new(),
         labels: LabelsBuilder::default(),
         refusals: Refusals::new(request.n_samples() + request.n_histograms() + request.n_exemplars()),
@@ -58,6 +59,8 @@ struct Batch<'a> {
     appender: Appender<'a>,
     /// The owner of all of them; an operator's series name their own.
     project: Option<&'a ProjectId>,
+    /// Whether a series gets an owner if it has none.
+    stamps: bool,
     /// Tells the keys of this owner's series from those of others; other endpoints make other labels, and so other keys.
     seed: u64,
     mapping: &'a Mapping,
@@ -106,7 +109,9 @@ impl Batch<'_> {
             return Ok(Some(handle));
         }
         series.labels(&mut self.labels)?;
-        model::stamp_project(&mut self.labels, self.project)?;
+        if self.stamps {
+            model::stamp_project(&mut self.labels, self.project)?;
+        }
         let is_empty = series.samples().len() == 0 && !series.has_histograms() && series.n_exemplars() == 0;
         if is_empty {
             return Ok(None);

@@ -1,20 +1,11 @@
 //! A native histogram as JSON: its buckets from the lowest to the highest, each with its bounds.
 
-use model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Span, exponential_bound};
+use model::{Bucket, Histogram};
 
 use super::push_number;
 
-/// A bucket's bounds, and which of them belong to it, by Prometheus' number for that.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bucket {
-    /// 0: upper, 1: lower, 2: none, 3: both.
-    inclusive: u8,
-    lower: f64,
-    upper: f64,
-    count: f64,
-}
-
-/// Writes `{"count":...,"sum":...,"buckets":[[inclusive,lower,upper,count],...]}` without empty buckets.
+/// Writes `{"count":...,"sum":...,"buckets":[[inclusive,lower,upper,count],...]}` without empty buckets, and as
+/// Prometheus without a zero bucket that holds less than nothing.
 pub(super) fn push_histogram(histogram: &Histogram, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"count\":\"");
     push_number(histogram.count, into);
@@ -22,9 +13,9 @@ pub(super) fn push_histogram(histogram: &Histogram, into: &mut Vec<u8>) {
     push_number(histogram.sum, into);
     into.push(b'"');
     let mut before: &[u8] = b",\"buckets\":[[";
-    for bucket in buckets(histogram) {
+    for bucket in histogram.buckets().iter().filter(|bucket| bucket.count != 0.0) {
         into.extend_from_slice(before);
-        into.push(b'0' + bucket.inclusive);
+        into.push(inclusive(bucket));
         for v in [bucket.lower, bucket.upper, bucket.count] {
             into.extend_from_slice(b",\"");
             push_number(v, into);
@@ -39,46 +30,20 @@ pub(super) fn push_histogram(histogram: &Histogram, into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-/// The buckets that are not empty, by ascending bounds.
-fn buckets(histogram: &Histogram) -> impl Iterator<Item = Bucket> {
-    let (schema, zero) = (histogram.schema, histogram.zero_threshold);
-    let mut negative: Vec<_> = indexed(&histogram.negative_spans, &histogram.negative_buckets).collect();
-    negative.reverse();
-    let negative = negative.into_iter().map(move |(idx, count)| {
-        let (lower, upper) = (-exponential_bound(idx, schema), -exponential_bound(idx - 1, schema));
-        Bucket { inclusive: 1, lower, upper: upper.min(-zero), count }
-    });
-    let zero_bucket = Bucket { inclusive: 3, lower: -zero, upper: zero, count: histogram.zero_count };
-    let positive = indexed(&histogram.positive_spans, &histogram.positive_buckets).map(move |(idx, count)| {
-        if schema == CUSTOM_BUCKETS_SCHEMA {
-            return custom_bucket(idx, count, &histogram.custom_bounds);
-        }
-        let (lower, upper) = (exponential_bound(idx - 1, schema), exponential_bound(idx, schema));
-        Bucket { inclusive: 0, lower: lower.max(zero), upper, count }
-    });
-    negative.chain([zero_bucket]).chain(positive).filter(|bucket| bucket.count != 0.0)
-}
-
-fn custom_bucket(idx: i64, count: f64, bounds: &[f64]) -> Bucket {
-    let bound = |idx: i64| usize::try_from(idx).ok().and_then(|idx| bounds.get(idx)).copied();
-    let lower = bound(idx - 1).unwrap_or(f64::NEG_INFINITY);
-    let upper = bound(idx).unwrap_or(f64::INFINITY);
-    Bucket { inclusive: if idx == 0 { 3 } else { 0 }, lower, upper, count }
-}
-
-/// The absolute index of each bucket beside its count.
-fn indexed(spans: &[Span], buckets: &[f64]) -> impl Iterator<Item = (i64, f64)> {
-    let mut next = 0;
-    let indexes = spans.iter().flat_map(move |span| {
-        let start = next + i64::from(span.offset);
-        next = start + i64::from(span.length);
-        start..next
-    });
-    indexes.zip(buckets.iter().copied())
+/// Which bounds belong to a bucket, by Prometheus' digit for that.
+fn inclusive(bucket: &Bucket) -> u8 {
+    match (bucket.lower_inclusive, bucket.upper_inclusive) {
+        (false, true) => b'0',
+        (true, false) => b'1',
+        (false, false) => b'2',
+        (true, true) => b'3',
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use model::{CUSTOM_BUCKETS_SCHEMA, Span, exponential_bound};
+
     use super::*;
 
     #[track_caller]
@@ -148,6 +113,23 @@ mod tests {
             ..Histogram::default()
         };
         check(&histogram, r#"{"count":"2","sum":"0","buckets":[[1,"-1","-0.75","1"],[0,"0.75","1","1"]]}"#);
+    }
+
+    /// A difference of histograms can have less than nothing in a bucket, or no number at all.
+    #[test]
+    fn negative_buckets_are_shown_and_a_negative_zero_bucket_is_not() {
+        let one = vec![Span { offset: 0, length: 1 }];
+        let mut histogram = Histogram {
+            zero_threshold: 0.5,
+            zero_count: -1.0,
+            positive_spans: one,
+            positive_buckets: vec![-2.0],
+            count: -3.0,
+            ..Histogram::default()
+        };
+        check(&histogram, r#"{"count":"-3","sum":"0","buckets":[[0,"0.5","1","-2"]]}"#);
+        histogram.zero_count = f64::NAN;
+        check(&histogram, r#"{"count":"-3","sum":"0","buckets":[[0,"0.5","1","-2"]]}"#);
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl<'a> TimeSeries<'a> {
     }
 
     /// Since when the samples and histograms count, as far as 2.0 told: a step wherever that changes in the order
-    /// sent. Nothing if it was told of none.
+    /// sent. Nothing if it was told of none; a 0 where it is not known although the request tells it of other samples.
     pub fn starts(&self) -> impl Iterator<Item = StartRun> + use<'a> {
         let request = self.request;
         let floats = self.extent.samples.clone().map(|at| at as usize).filter(|_| !request.starts.is_empty());
@@ -286,8 +286,9 @@ impl<'a> TimeSeries<'a> {
             let (from, start) = histogram::times(message);
             StartRun { from, start: if start == 0 { created } else { start } }
         });
-        let mut last = 0;
-        floats.chain(histograms).filter(move |run| std::mem::replace(&mut last, run.start) != run.start)
+        // What was told of the series before ends where a request that tells starts has none.
+        let mut last = request.starts.is_empty().then_some(0);
+        floats.chain(histograms).filter(move |run| last.replace(run.start) != Some(run.start))
     }
 
     /// Whether native histograms were sent.
