@@ -155,7 +155,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date() {
     let fixture = Fixture::new();
     let grant = fixture.grant(Access::Operator);
     let database = rusqlite::Connection::open(fixture.path()).unwrap();
-    database.execute_batch("DROP TABLE endpoints; PRAGMA user_version = 1;").unwrap();
+    database.execute_batch("DROP TABLE endpoints; DROP TABLE project_limits; PRAGMA user_version = 1;").unwrap();
     let control = Control::open(&fixture.path()).unwrap();
     control.set_endpoint(&full("a", "ep_1")).unwrap();
     assert_eq!((control.projects().unwrap().len(), control.tokens().unwrap().len()), (2, 1));

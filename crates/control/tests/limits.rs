@@ -122,7 +122,7 @@ fn a_row_that_no_version_wrote_limits_nobody_and_is_shown() {
 fn a_file_of_the_first_version_is_brought_to_this_one() {
     let fixture = Fixture::new();
     let database = rusqlite::Connection::open(fixture.path()).unwrap();
-    database.execute_batch("DROP TABLE project_limits; PRAGMA user_version = 1").unwrap();
+    database.execute_batch("DROP TABLE endpoints; DROP TABLE project_limits; PRAGMA user_version = 1").unwrap();
     for _ in 0..2 {
         let control = Control::open(&fixture.path()).unwrap();
         assert_eq!(control.projects().unwrap().len(), 1);

@@ -11,6 +11,9 @@ use crate::rng::Rng;
 /// Regions the nodes stand in, in turn.
 const REGIONS: [&str; 3] = ["us-east1-a", "eu-iceland1-a", "us-southcentral1-a"];
 
+/// A node's first replica crashes after this time at the latest.
+const FIRST_LIFE_MS: i64 = 20 * 60_000;
+
 /// The round trip to the next node, as a prober measures it.
 const ROUND_TRIP: (&str, &str) = ("probe_icmp_duration_seconds", "Seconds of each phase of a probe.");
 
@@ -60,7 +63,11 @@ impl Node {
             slot += endpoint.spec.gpus;
             Replica::running(endpoint, place, t, &mut rng)
         });
-        let replicas: Vec<Replica> = replicas.collect();
+        let mut replicas: Vec<Replica> = replicas.collect();
+        // Whoever looks at an hour of the demo sees a cold start.
+        if let Some(first) = replicas.first_mut() {
+            first.end_by(t + FIRST_LIFE_MS);
+        }
         let mut signals = Vec::new();
         for idle in slot..GPUS_PER_NODE {
             declare_gpu(&mut gpus, GpuModel::H100, &host, idle, &mut gpu_rng(&host, idle));

@@ -48,6 +48,8 @@ pub(super) struct Replica {
     gpu_signals: Vec<Vec<Signal>>,
     phase: Phase,
     gpu_load: f64,
+    /// When it crashes at the latest.
+    ends_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,13 @@ impl Replica {
             gpu_signals: (0..endpoint.spec.gpus).map(|_| gpu_signals(GpuModel::H100, rng)).collect(),
             phase: Phase::Running(Box::new(engine)),
             gpu_load: 0.0,
+            ends_at: None,
         }
+    }
+
+    /// Has it crash at `end` if it has not before.
+    pub(super) fn end_by(&mut self, end: Timestamp) {
+        self.ends_at = Some(end);
     }
 
     /// Whether requests can be sent to it.
@@ -108,7 +116,9 @@ impl Replica {
         }
         let (up, state) = match &mut self.phase {
             Phase::Starting { .. } => (0.0, "initializing"),
-            Phase::Running(_) if rng.unit() < 1.0 / LIFE_SCRAPES => return self.crash(t, endpoint, retired, rng),
+            Phase::Running(_) if self.ends_at.take_if(|end| *end <= t).is_some() || rng.unit() < 1.0 / LIFE_SCRAPES => {
+                return self.crash(t, endpoint, retired, rng);
+            }
             Phase::Running(engine) => {
                 self.gpu_load = engine.serve(rate);
                 let lost = rng.unit() < SCRAPES_LOST;

@@ -28,7 +28,7 @@ pub(super) fn append(
         seed: app.writes().seeds.hash_one((project.map(ProjectId::as_str), endpoints.generation())),
         mapping: app.mapping(),
         endpoints,
-        stamps: writer.project().is_some() || app.config().stamps_default_project,
+        stamps: project.is_some() || app.config().stamps_default_project,
         raw_labels: Vec::new(),
         labels: LabelsBuilder::default(),
         refusals: Refusals::new(request.n_samples() + request.n_histograms() + request.n_exemplars()),
