@@ -21,7 +21,7 @@ fn queries_of_real_clients_are_understood() {
     check_print("up\r\n", expect!["up"]);
     check_print("up{job='a'}", expect![[r#"up{job="a"}"#]]);
     check_print("vllm:e2e_request_latency_seconds_sum", expect!["vllm:e2e_request_latency_seconds_sum"]);
-    check_print(r#"{"http.status", "a.b"=~"x.*"}"#, expect![[r#"{__name__="http.status","a.b"=~"x.*"}"#]]);
+    check_print(r#"{"http.status", "a.b"=~"x.*"}"#, expect![[r#"{"a.b"=~"x.*",__name__="http.status"}"#]]);
     check_print("rate(x[1h0m0s])", expect!["rate(x[1h])"]);
     check_print("rate(x[300])", expect!["rate(x[5m])"]);
     check_print("delta(x[1w])", expect!["delta(x[1w])"]);
