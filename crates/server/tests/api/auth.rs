@@ -117,6 +117,7 @@ fn asks(path: &str) -> &'static [&'static str] {
         | "/api/v1/features"
         | "/api/v1/status/buildinfo"
         | "/api/v1/status/config"
+        | "/api/v1/user_limits"
         | "/api/v1/status/queries" => &[""],
         other => panic!("{other} reads: say here how it is asked, or that it needs an operator"),
     }
