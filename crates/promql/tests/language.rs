@@ -42,7 +42,7 @@ fn queries_of_real_clients_are_understood() {
     check_print("anchored anchored + on (a) anchored", expect!["anchored anchored + on (a) anchored"]);
     check_print("x offset 1m + 2", expect!["x offset 1m + 2"]);
     check_print("sum by (sum) (sum)", expect!["sum by (sum) (sum)"]);
-    check_print("x{on=\"1\", bool!=\"\", or=~\"a\"}", expect![[r#"x{on="1",bool!="",or=~"a"}"#]]);
+    check_print("x{on=\"1\", bool!=\"\", or=~\"a\"}", expect![[r#"x{bool!="",on="1",or=~"a"}"#]]);
 }
 
 #[test]

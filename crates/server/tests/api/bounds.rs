@@ -31,7 +31,7 @@ async fn with_series(n: usize, change: impl FnOnce(&mut server::Config)) -> (Sta
 }
 
 /// Waits until no query holds memory any more: the last pieces of an answer are let go after its client has them.
-async fn all_came_back(stand: &Stand) {
+pub(crate) async fn all_came_back(stand: &Stand) {
     let waiting = async {
         while !stand.get("/metrics", &stand.tokens.operator).await.body.contains("promenade_query_memory_bytes 0\n") {
             tokio::task::yield_now().await;

@@ -8,6 +8,7 @@ use client::{CHUNKS, Content, SAMPLES, assert_same, question, read};
 use model::{Labels, SampleValue, TimeRange};
 
 use crate::answer::Answer;
+use crate::bounds::all_came_back;
 use crate::stand::{Stand, base};
 
 const PATH: &str = "/api/v1/read";
@@ -119,8 +120,7 @@ async fn an_answer_that_cannot_go_on_is_broken_off() {
     assert_eq!(response.status(), 200, "it had begun");
     assert!(response.bytes().await.is_err(), "and did not end well");
     assert_eq!(ask(SAMPLES).await.status(), 422, "a message is whole or none");
-    let metrics = stand.get("/metrics", &stand.tokens.operator).await.body;
-    assert!(metrics.contains("\npromenade_query_memory_bytes 0\n"), "nothing is held any more: {metrics}");
+    all_came_back(&stand).await;
 }
 
 /// Whoever leaves stops the work: the turn and the memory come back though nobody reads on.
