@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 
+use disk::Dir;
 use model::{Budget, Sample, Scope, TimeRange};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tsdb::Db;
+use tsdb::{Db, Options};
 
-use crate::{Expected, HOUR_MS, MINUTE_MS, START, append, labels, open, read_all};
+use crate::{Expected, HOUR_MS, MINUTE_MS, START, append, labels, read_all};
 
 const WRITERS: usize = 3;
 const COMMITS: usize = 500;
@@ -24,18 +25,30 @@ struct Shared<'a> {
     writing: AtomicUsize,
 }
 
+/// A writer at work; one that fails is no longer at work either, so that nobody waits for it.
+struct Writing<'a>(&'a AtomicUsize);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 impl Shared<'_> {
     fn write(&self, seed: u64) {
+        let _writing = Writing(&self.writing);
         let mut rng = StdRng::seed_from_u64(seed);
         for _ in 0..COMMITS {
             let now = self.clock.fetch_add(7 * MINUTE_MS, SeqCst);
+            // Late samples of one commit must not fall on those of another.
+            let own = (now - START) / (7 * MINUTE_MS) % 1000 * 10;
             let mut samples = Vec::new();
             for i in 0..rng.random_range(1..8) {
-                let late = if rng.random_range(0..4) == 0 { rng.random_range(0..5 * HOUR_MS / 10) * 10 } else { 0 };
+                let late = if rng.random_range(0..4) == 0 { rng.random_range(0..5 * HOUR_MS / 10_000) * 10_000 } else { 0 };
                 // Series come and go with the hours, so that some leave the head, and one comes back.
                 let series = u32::try_from((now - START) / (9 * HOUR_MS)).unwrap() * 4 + rng.random_range(0..4);
                 let series = if rng.random_range(0..12) == 0 { 0 } else { series };
-                samples.push((series, Sample { t: now - late + i, v: rng.random() }));
+                samples.push((series, Sample { t: now - late + own + i, v: rng.random() }));
             }
             let report = append(self.db, now, &samples);
             assert_eq!(report.refused_total(), 0, "{report:?}");
@@ -44,7 +57,6 @@ impl Shared<'_> {
                 acknowledged.entry(labels(series)).or_default().entry(sample.t).or_insert(sample.v.to_bits());
             }
         }
-        self.writing.fetch_sub(1, SeqCst);
     }
 
     fn is_writing(&self) -> bool {
@@ -54,6 +66,12 @@ impl Shared<'_> {
     fn acknowledged(&self) -> Expected {
         self.acknowledged.lock().unwrap().clone()
     }
+}
+
+/// Opens the store with a window that no writer falls out of, however long the machine lets it wait for its turn.
+fn open(path: &Path) -> Db {
+    let options = Options { head_chunk_file_bytes: 4 << 10, out_of_order_window_ms: i64::MAX, ..Options::default() };
+    Db::open(Dir::open(path).unwrap(), options).unwrap()
 }
 
 /// `found` has every sample of `acknowledged`, whatever else it has.
