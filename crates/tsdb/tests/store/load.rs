@@ -44,7 +44,8 @@ impl Shared<'_> {
             let own = (now - START) / (7 * MINUTE_MS) % 1000 * 10;
             let mut samples = Vec::new();
             for i in 0..rng.random_range(1..8) {
-                let late = if rng.random_range(0..4) == 0 { rng.random_range(0..5 * HOUR_MS / 10_000) * 10_000 } else { 0 };
+                let late =
+                    if rng.random_range(0..4) == 0 { rng.random_range(0..5 * HOUR_MS / 10_000) * 10_000 } else { 0 };
                 // Series come and go with the hours, so that some leave the head, and one comes back.
                 let series = u32::try_from((now - START) / (9 * HOUR_MS)).unwrap() * 4 + rng.random_range(0..4);
                 let series = if rng.random_range(0..12) == 0 { 0 } else { series };
