@@ -1,4 +1,6 @@
 //! Fuzz target: text in the format of Prometheus.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = wire::fuzzing::prometheus_text(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    wire::fuzzing::prometheus_text(bytes);
+});

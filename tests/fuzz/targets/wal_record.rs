@@ -1,4 +1,6 @@
 //! Fuzz target: records of the log.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = tsdb::fuzzing::wal_record(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    tsdb::fuzzing::wal_record(bytes);
+});

@@ -1,4 +1,6 @@
 //! Fuzz target: segments of the log.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = tsdb::fuzzing::wal_segment(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    tsdb::fuzzing::wal_segment(bytes);
+});

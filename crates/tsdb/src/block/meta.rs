@@ -309,6 +309,19 @@ mod tests {
         assert_eq!(before, after);
     }
 
+    /// Found by the fuzzer: a number read one bit off was written so, and read again one more: the checksum was wrong.
+    #[test]
+    fn numbers_of_others_survive_to_the_last_bit() {
+        for number in
+            ["17900000000000001107806513", "0.1", "5e-324", "1.7976931348623157e308", "2.2250738585072011e-308"]
+        {
+            let foreign = FOREIGN.replace("\"resolution\": 0", &format!("\"resolution\": {number}"));
+            let meta = BlockMeta::parse("01BX5ZZKBKACTAV9WEVGEMMVRZ", foreign.as_bytes()).unwrap();
+            let again = BlockMeta::parse("01BX5ZZKBKACTAV9WEVGEMMVRZ", &meta.to_bytes().unwrap());
+            assert_eq!(again.unwrap(), meta, "{number}");
+        }
+    }
+
     #[test]
     fn covers_are_joined_without_those_inside_others() {
         let cover = |(segment, before)| WalCover { segment, before };
