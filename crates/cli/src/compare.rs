@@ -72,6 +72,8 @@ enum PartName {
     Queries,
     /// Half an hour of 90,750 series, one sample of each at a time, then kill -9
     Live,
+    /// An hour of 100,188 series, one sample of each at a time, then kill -9
+    Hour,
     /// Five minutes of a million series, then kill -9
     Large,
 }
@@ -85,6 +87,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         PartName::History => Part::History,
         PartName::Queries => Part::Queries,
         PartName::Live => Part::Live,
+        PartName::Hour => Part::Hour,
         PartName::Large => Part::Large,
     };
     let options = bench::Options {

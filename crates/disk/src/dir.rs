@@ -123,10 +123,15 @@ impl Dir {
 
     /// Writes file `name` so that a crash leaves the old contents or the new ones, never a mixture.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.replace_by(name, |file| file.append(bytes))
+    }
+
+    /// The same with contents that `write` appends bit by bit.
+    pub fn replace_by(&self, name: &str, write: impl FnOnce(&File) -> Result<(), DiskError>) -> Result<(), DiskError> {
         let tmp = format!("{name}.tmp");
         self.remove(&tmp)?;
         let file = self.create(&tmp)?;
-        file.append(bytes)?;
+        write(&file)?;
         file.sync()?;
         self.rename(&tmp, &self.path.join(name))?;
         self.sync()

@@ -1,6 +1,7 @@
-//! What a start costs after a crash: time and memory to replay the log of a fleet, 90,000 series of 120 samples each.
+//! What a start costs after a crash: time and memory to replay the log of a fleet of 100,000 series.
 //!
-//! `replay_cost write DIR` fills DIR, `replay_cost open DIR` opens it and prints figures of that process.
+//! `replay_cost write DIR N` fills DIR with N samples of each, `replay_cost open DIR` opens it and prints figures of that
+//! process.
 #![expect(clippy::print_stdout, reason = "an example that prints figures")]
 
 use std::fs;
@@ -16,9 +17,8 @@ use tsdb::{Db, Options, ReplayProgress, SeriesKey};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TARGETS: usize = 90;
+const TARGETS: usize = 100;
 const SERIES_PER_TARGET: usize = 1000;
-const SCRAPES: usize = 120;
 const INTERVAL_MS: i64 = 15_000;
 /// 2026-01-01.
 const START: Timestamp = 1_767_225_600_000;
@@ -26,15 +26,15 @@ const START: Timestamp = 1_767_225_600_000;
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["write", path] => write(path),
+        ["write", path, scrapes] => write(path, scrapes.parse()?),
         ["open", path] => open(path),
-        _ => bail!("say `write DIR` or `open DIR`"),
+        _ => bail!("say `write DIR N` or `open DIR`"),
     }
 }
 
-fn write(path: &str) -> anyhow::Result<()> {
+fn write(path: &str, scrapes: usize) -> anyhow::Result<()> {
     let db = Db::open(Dir::open(path)?, Options::default())?;
-    for scrape in 0..SCRAPES {
+    for scrape in 0..scrapes {
         for target in 0..TARGETS {
             let mut appender = db.appender();
             // Targets are scraped one after the other, each at its own moment.
@@ -100,7 +100,8 @@ fn open(path: &str) -> anyhow::Result<()> {
     let resident = status_mib("RssAnon:")?;
     let (bytes, _) = progress.bytes();
     let series = db.stats().head_series;
-    println!("{series} series, {} MiB of log, ready after {seconds:.2} s", bytes >> 20);
+    let cpu = cpu_seconds()?;
+    println!("{series} series, {} MiB of log, ready after {seconds:.2} s, {cpu:.2} s of CPU time", bytes >> 20);
     println!("{resident} MiB of memory, at most {peak} MiB meanwhile ({:.2} x), the mapped log aside", peak / resident);
     Ok(())
 }
@@ -110,4 +111,12 @@ fn status_mib(field: &str) -> anyhow::Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok((kib / 1024.0).round())
+}
+
+/// User and system time of this process; the kernel counts in hundredths of a second.
+fn cpu_seconds() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let ticks: Result<Vec<f64>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
+    Ok(ticks?.iter().sum::<f64>() / 100.0)
 }

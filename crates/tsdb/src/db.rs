@@ -21,7 +21,7 @@ use ulid::Ulid;
 
 use crate::block::{Block, BlockMeta, LogCovers};
 use crate::error::TsdbError;
-use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, WalCovers};
+use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, ReplayLimits, WalCovers};
 use crate::integrity::{Finding, Findings};
 use crate::options::Options;
 use crate::querier::Querier;
@@ -83,7 +83,8 @@ impl Db {
         let covers = WalCovers::new(said, all_opened, wal::store_of(&dir)?).and_adopted(adopted);
         let maxt = blocks::newest(&blocks);
         let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
-        let (head, replayed) = Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress, None)?;
+        let (head, replayed) =
+            Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress, &ReplayLimits::default())?;
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
         tracing::info!(store = %head.log().store(), records = replayed.records, blocks = blocks.len(), "store opened");

@@ -16,6 +16,9 @@ pub enum TsdbError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] Arc<DiskError>),
+    /// A record of the log could be read at first and then not any more.
+    #[error("the log does not read the same twice: restart once the disk is sound")]
+    LogChanged,
     /// A block could not be written or read.
     #[error(transparent)]
     Block(#[from] BlockError),

@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::block::Block;
-    use crate::head::{Appender, ChunkFiles, SeriesKey, WalCovers};
+    use crate::head::{Appender, ChunkFiles, ReplayLimits, SeriesKey, WalCovers};
     use crate::integrity::Findings;
     use crate::options::Options;
     use crate::wal::ReplayProgress;
@@ -186,9 +186,17 @@ mod tests {
         let restore = || {
             let progress = ReplayProgress::default();
             let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-            Head::restore(&dir, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress, None)
-                .unwrap()
-                .0
+            Head::restore(
+                &dir,
+                files,
+                Options::default(),
+                &WalCovers::default(),
+                Timestamp::MIN,
+                &progress,
+                &ReplayLimits::default(),
+            )
+            .unwrap()
+            .0
         };
         let head = restore();
         add(&head, 1, &[10, 130, 250]);

@@ -33,7 +33,7 @@ pub struct Options {
     pub exemplars_max: usize,
     /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
     pub series_cache_bytes: usize,
-    /// Bytes of full chunks in the head that leave the memory for a file together. Default: 16 MiB.
+    /// Bytes of full chunks in the head that leave the memory for a file together. Default: 4 MiB.
     pub head_chunk_file_bytes: usize,
 }
 
@@ -50,7 +50,7 @@ impl Default for Options {
             quotas: Quotas::default(),
             exemplars_max: 1_000_000,
             series_cache_bytes: 8 << 20,
-            head_chunk_file_bytes: 16 << 20,
+            head_chunk_file_bytes: 4 << 20,
         }
     }
 }

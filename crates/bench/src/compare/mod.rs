@@ -19,16 +19,18 @@ use serde_json::Value;
 use self::agreement::agree;
 use self::ask::{Asker, measure};
 use self::load::{Ingested, Load, ingest};
-use self::peers::{Peer, System};
+use self::peers::{Peer, Restart, System};
 use self::queries::QUERIES;
 pub use self::report::Report;
 use self::usage::tree_bytes;
 use crate::clock::now_ms;
-use crate::fleet::INTERVAL_MS;
+use crate::fleet::{INTERVAL_MS, SERIES_PER_NODE};
 
 /// The fleet of every comparison.
 const SEED: u64 = 1;
 const MIB: f64 = 1_048_576.0;
+/// Starts of each system after a crash; the median counts.
+const RESTARTS: usize = 3;
 /// How long Prometheus may take to notice that its head should be compacted: it looks once a minute.
 const BLOCK_MAX: Duration = Duration::from_secs(120);
 /// VictoriaMetrics makes samples searchable at once and writes them to disk within five seconds.
@@ -46,6 +48,8 @@ pub enum Part {
     Queries,
     /// Half an hour of a fleet of 90,750 series, then a crash.
     Live,
+    /// An hour of a fleet of 100,188 series, then a crash.
+    Hour,
     /// Five minutes of a fleet of a million series, then a crash.
     Large,
 }
@@ -82,6 +86,10 @@ pub async fn run(options: &Options) -> Result<Report> {
     if part(Part::Live) {
         let load = quick.unwrap_or(Load { nodes: 125, scrapes: 120, consecutive: 1, connections: 2 });
         live("live", load, options, &systems, &mut report).await?;
+    }
+    if part(Part::Hour) {
+        let load = quick.unwrap_or(Load { nodes: 138, scrapes: 240, consecutive: 1, connections: 2 });
+        live("hour", load, options, &systems, &mut report).await?;
     }
     if part(Part::Large) {
         let load = quick.unwrap_or(Load { nodes: 1_375, scrapes: 20, consecutive: 1, connections: 2 });
@@ -163,6 +171,7 @@ async fn queries(peers: &[Peer], end: Timestamp, rounds: u32, report: &mut Repor
     Ok(())
 }
 
+/// Loads every system and kills it, then starts each of them on its own load in turn, since the machine's speed drifts.
 async fn live(
     name: &str,
     load: Load,
@@ -170,6 +179,7 @@ async fn live(
     systems: &[(System, PathBuf)],
     report: &mut Report,
 ) -> Result<()> {
+    let mut loaded = Vec::new();
     for (system, binary) in systems {
         say(&format!("{name}: {}", system.name()))?;
         let end = newest_tick();
@@ -179,13 +189,47 @@ async fn live(
         let memory = peer.memory()?;
         report.set(&format!("{name}, anonymous MiB"), *system, memory.anonymous as f64 / MIB);
         report.set(&format!("{name}, peak MiB"), *system, memory.peak as f64 / MIB);
-        let ready = peer.crash_and_restart().await?;
-        report.set(&format!("{name}, s to ready after kill -9"), *system, ready.as_secs_f64());
+        peer.kill()?;
+        loaded.push(Loaded { peer, end, steady: memory.anonymous, restarts: Vec::new() });
+    }
+    for _ in 0..RESTARTS {
+        for Loaded { peer, restarts, .. } in &mut loaded {
+            say(&format!("{name}: {} after kill -9", peer.system.name()))?;
+            restarts.push(peer.restart().await?);
+            peer.kill()?;
+        }
+    }
+    for Loaded { mut peer, end, steady, mut restarts } in loaded {
+        let system = peer.system;
+        let mut set = |what: &str, value| report.set(&format!("{name}, {what}"), system, value);
+        restarts.sort_by_key(|restart| restart.ready);
+        let median = restarts[RESTARTS / 2];
+        set("s to ready after kill -9", median.ready.as_secs_f64());
+        set("CPU s to ready after kill -9", median.cpu.as_secs_f64());
+        let peak = restarts.iter().map(|restart| restart.anonymous_peak).max().unwrap_or_default();
+        set("anonymous MiB until ready, at most", peak as f64 / MIB);
+        set("anonymous until ready / before kill -9", peak as f64 / steady as f64);
+        peer.restart().await?;
         let kept = Asker::new(&peer, end + INTERVAL_MS)?.number(COUNT).await?.unwrap_or(0.0);
         let expected = f64::from(load.nodes) * load.scrapes as f64 * COUNTED_PER_SCRAPE;
-        report.set(&format!("{name}, % kept after kill -9"), *system, 100.0 * kept / expected);
+        set("% kept after kill -9", 100.0 * kept / expected);
+        flush(&peer).await?;
+        let samples = load.scrapes as f64 * f64::from(load.nodes) * SERIES_PER_NODE as f64;
+        if let Some(bytes) = block_bytes_per_sample(&peer, samples)? {
+            set("bytes/sample in blocks", bytes);
+        }
     }
     Ok(())
+}
+
+/// A system that was loaded and killed.
+struct Loaded {
+    peer: Peer,
+    /// The last tick of its load.
+    end: Timestamp,
+    /// Bytes of memory that no file backs, when it was killed.
+    steady: u64,
+    restarts: Vec<Restart>,
 }
 
 fn report_ingest(report: &mut Report, name: &str, system: System, ingested: &Ingested) {
@@ -193,32 +237,37 @@ fn report_ingest(report: &mut Report, name: &str, system: System, ingested: &Ing
     report.set(&format!("{name} ingest, 1000 samples/s"), system, ingested.rate() / 1e3);
 }
 
-/// Brings a loaded server to rest, with its samples in blocks as far as it makes blocks by now.
+/// Brings a loaded server to rest, with all its samples in blocks, and those merged as far as it does so by itself.
 async fn settle(peer: &Peer, load: Load) -> Result<()> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let flush = match peer.system {
-        System::Promenade => Some(client.post(format!("{}/api/v1/admin/tsdb/flush", peer.base()))),
-        System::VictoriaMetrics => Some(client.get(format!("{}/internal/force_flush", peer.base()))),
-        System::Prometheus => None,
-    };
-    match flush {
-        Some(request) => {
-            let request = match &peer.token {
-                Some(token) => request.bearer_auth(token),
-                None => request,
-            };
-            request.send().await?.error_for_status()?;
-            tokio::time::sleep(FLUSH_WAIT).await;
+    if peer.system == System::Prometheus && i64::try_from(load.scrapes)? * INTERVAL_MS > 4 * 3_600_000 {
+        let begun = Instant::now();
+        while begun.elapsed() < BLOCK_MAX && blocks(&peer.data_dir()).is_empty() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        None if i64::try_from(load.scrapes)? * INTERVAL_MS > 4 * 3_600_000 => {
-            let begun = Instant::now();
-            while begun.elapsed() < BLOCK_MAX && blocks(&peer.data_dir()).is_empty() {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
-        None => {}
+        peer.wait_idle().await?;
     }
+    flush(peer).await?;
     peer.wait_idle().await
+}
+
+/// Has a server write what it has in memory to blocks. Prometheus does so for a snapshot, which is then its blocks.
+async fn flush(peer: &Peer) -> Result<()> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = match peer.system {
+        System::Promenade => client.post(format!("{}/api/v1/admin/tsdb/flush", peer.base())),
+        System::Prometheus => client.post(format!("{}/api/v1/admin/tsdb/snapshot", peer.base())),
+        System::VictoriaMetrics => client.get(format!("{}/internal/force_flush", peer.base())),
+    };
+    let request = match &peer.token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    request.send().await?.error_for_status()?;
+    // Ours merges the new blocks at the next tick.
+    if peer.system != System::Prometheus {
+        tokio::time::sleep(FLUSH_WAIT).await;
+    }
+    Ok(())
 }
 
 /// Bytes a sample takes at rest, index included; `None` while there is no block.
@@ -227,7 +276,11 @@ fn block_bytes_per_sample(peer: &Peer, samples: f64) -> Result<Option<f64>> {
         return Ok(Some(tree_bytes(&peer.data_dir()) as f64 / samples));
     }
     let (mut bytes, mut held) = (0, 0);
-    for block in blocks(&peer.data_dir()) {
+    let dir = match peer.system {
+        System::Prometheus => peer.data_dir().join("snapshots"),
+        _ => peer.data_dir(),
+    };
+    for block in blocks(&dir) {
         let meta: Value = serde_json::from_slice(&std::fs::read(block.join("meta.json"))?)?;
         held += meta["stats"]["numSamples"].as_u64().unwrap_or(0);
         bytes += tree_bytes(&block);

@@ -85,7 +85,7 @@ impl System {
             }
             System::Prometheus => format!(
                 "--config.file={dir}/prometheus.yml --storage.tsdb.path={dir}/data --web.listen-address={listen} \
-                 --web.enable-remote-write-receiver --log.level=error"
+                 --web.enable-remote-write-receiver --web.enable-admin-api --log.level=error"
             ),
             System::VictoriaMetrics => {
                 format!("-storageDataPath={dir}/data -httpListenAddr={listen} -loggerLevel=ERROR")
@@ -93,6 +93,17 @@ impl System {
         };
         all.split(' ').map(str::to_owned).collect()
     }
+}
+
+/// What a start took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Restart {
+    /// Until it said that it is ready.
+    pub(crate) ready: Duration,
+    /// CPU time until then.
+    pub(crate) cpu: Duration,
+    /// The most memory it was seen to use meanwhile, as far as no file backs it.
+    pub(crate) anonymous_peak: u64,
 }
 
 /// A running server; dropping it kills it and removes its data.
@@ -148,14 +159,19 @@ impl Peer {
         usage::memory(self.child.id())
     }
 
-    /// Kills it with SIGKILL, starts it on the same data, and says how long it took to become ready.
-    pub(crate) async fn crash_and_restart(&mut self) -> Result<Duration> {
+    /// Kills it with SIGKILL.
+    pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it on the data that it had when it was killed, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) -> Result<Restart> {
         let begun = Instant::now();
         self.child = spawn(self.system, &self.binary, self.dir.path(), &self.listen)?;
-        self.wait_ready().await?;
-        Ok(begun.elapsed())
+        let anonymous_peak = self.wait_ready().await?;
+        Ok(Restart { ready: begun.elapsed(), cpu: self.cpu()?, anonymous_peak })
     }
 
     /// Waits until it has stopped working on what it was sent, or for three minutes.
@@ -171,7 +187,9 @@ impl Peer {
         Ok(())
     }
 
-    async fn wait_ready(&mut self) -> Result<()> {
+    /// Returns the most memory that was seen in use meanwhile and that no file backs.
+    async fn wait_ready(&mut self) -> Result<u64> {
+        let mut anonymous_peak = 0;
         let url = format!("{}{}", self.base(), self.system.ready_path());
         let client = reqwest::Client::builder().no_proxy().build()?;
         let begun = Instant::now();
@@ -179,8 +197,9 @@ impl Peer {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended while starting: {status}", self.system.name());
             }
+            anonymous_peak = self.memory().map_or(anonymous_peak, |memory| memory.anonymous.max(anonymous_peak));
             if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
+                return Ok(anonymous_peak);
             }
             tokio::time::sleep(READY_POLL).await;
         }

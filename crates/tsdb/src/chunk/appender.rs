@@ -1,6 +1,6 @@
 //! An open chunk of any encoding, and whole runs of samples cut into chunks.
 
-use model::{SampleValue, Timestamp};
+use model::{Sample, SampleValue, Timestamp};
 
 use super::histogram::{HistogramAppender, Whole};
 use super::xor::XorValue;
@@ -82,6 +82,16 @@ impl ChunkAppender {
             (Kind::Histogram(open), SampleValue::Histogram(h)) => open.append(t, h),
             (Kind::FloatHistogram(open), SampleValue::FloatHistogram(h)) => open.append(t, h),
             _ => false,
+        }
+    }
+
+    /// Adds float samples after all others, as [`ChunkAppender::append`] would: as many as follow each other in time, are
+    /// older than `end`, and fit a chunk that is not full. Returns how many; the next one may still be a good one.
+    #[inline]
+    pub(crate) fn extend(&mut self, floats: &[Sample], end: Timestamp) -> usize {
+        match &mut self.kind {
+            Kind::Xor(xor) => xor.extend(floats, end, SAMPLES_PER_CHUNK).into(),
+            Kind::Histogram(_) | Kind::FloatHistogram(_) => 0,
         }
     }
 

@@ -60,7 +60,10 @@ impl BitWriter {
         }
         let total = used + n;
         self.reserve();
-        self.bytes.extend_from_slice(&word.to_be_bytes()[..total.div_ceil(8) as usize]);
+        // All of the word, then without what it has too many: a copy of a length that is known is one instruction.
+        let len = self.bytes.len() + total.div_ceil(8) as usize;
+        self.bytes.extend_from_slice(&word.to_be_bytes());
+        self.bytes.truncate(len);
         self.free = (8 - total % 8) % 8;
     }
 
@@ -69,5 +72,60 @@ impl BitWriter {
         if self.bytes.capacity() - self.bytes.len() < size_of::<u128>() {
             self.bytes.reserve_exact(GROWTH_MIN.max(self.bytes.len() / 4));
         }
+    }
+}
+
+/// Bits on their way to a [`BitWriter`], eight bytes at a time.
+pub(crate) struct BitRun<'a> {
+    writer: &'a mut BitWriter,
+    /// The first `used` bits are still to be written, the others are zero.
+    word: u64,
+    used: u32,
+}
+
+impl BitWriter {
+    /// Starts to append many bits in a row; they are there after [`BitRun::finish`].
+    pub(crate) fn run(&mut self) -> BitRun<'_> {
+        let used = (8 - self.free) & 7;
+        let last = if 0 < used { self.bytes.pop() } else { None };
+        BitRun { word: u64::from(last.unwrap_or_default()) << 56, used, writer: self }
+    }
+}
+
+impl BitRun<'_> {
+    /// Appends the low `n` bits of `bits`; the others must be zero.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the high half goes first")]
+    pub(crate) fn push(&mut self, bits: u128, n: u32) {
+        debug_assert!(0 < n && n <= PUSH_BITS_MAX && bits >> n == 0, "{n} bits of {bits:#x}");
+        if n <= 64 {
+            self.push_word(bits as u64, n);
+        } else {
+            self.push_word((bits >> 64) as u64, n - 64);
+            self.push_word(bits as u64, 64);
+        }
+    }
+
+    #[inline]
+    fn push_word(&mut self, bits: u64, n: u32) {
+        let room = 64 - self.used;
+        if n < room {
+            self.word |= bits << (room - n);
+            self.used += n;
+            return;
+        }
+        let rest = n - room;
+        self.writer.reserve();
+        self.writer.bytes.extend_from_slice(&(self.word | (bits >> rest)).to_be_bytes());
+        self.word = if rest == 0 { 0 } else { bits << (64 - rest) };
+        self.used = rest;
+    }
+
+    /// Writes what is left; the last byte is filled up with zeros.
+    pub(crate) fn finish(self) {
+        let BitRun { writer, word, used } = self;
+        writer.reserve();
+        writer.bytes.extend_from_slice(&word.to_be_bytes()[..used.div_ceil(8) as usize]);
+        writer.free = (8 - used % 8) % 8;
     }
 }

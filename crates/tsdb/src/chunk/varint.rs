@@ -24,8 +24,17 @@ pub(crate) fn uvarint_len(value: u64) -> usize {
 }
 
 /// Splits an unsigned integer off the front; nothing when the bytes end early or hold more than 64 bits.
-#[inline]
+#[inline(always)]
 pub(crate) fn split_uvarint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    // Nearly all are this short.
+    match bytes {
+        [low @ ..0x80, rest @ ..] => Some((u64::from(*low), rest)),
+        [low, high @ ..0x80, rest @ ..] => Some((u64::from(low & 0x7f) | u64::from(*high) << 7, rest)),
+        _ => split_long_uvarint(bytes),
+    }
+}
+
+fn split_long_uvarint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (i, byte) in bytes.iter().take(BYTES_MAX).enumerate() {
         let part = u64::from(byte & 0x7f);
@@ -44,7 +53,13 @@ pub(crate) fn split_uvarint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[inline]
 pub(crate) fn split_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let (value, rest) = split_uvarint(bytes)?;
-    Some(((value >> 1).cast_signed() ^ -(value & 1).cast_signed(), rest))
+    Some((signed(value), rest))
+}
+
+/// The signed integer that is written as `value`.
+#[inline]
+pub(crate) fn signed(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 #[cfg(test)]

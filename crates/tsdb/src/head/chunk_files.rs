@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use disk::{Dir, DiskError, Map};
+use disk::{Dir, DiskError, File, Map};
 use model::TimeRange;
 use parking_lot::Mutex;
 
 use super::series::Series;
-use super::snapshot::Body;
+use super::snapshot::{Body, HeadChunk};
 use crate::chunk::{ChunkError, Encoding, varint};
 use crate::integrity::{Finding, Findings};
 use crate::wal::SeriesRef;
@@ -30,6 +30,8 @@ const TMP_SUFFIX: &str = ".tmp";
 const HEADER: [u8; 8] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
 /// Series, first and last time, encoding: what is in front of a chunk's length.
 const CHUNK_HEADER_BYTES: usize = 8 + 8 + 8 + 1;
+/// Bytes collected before a write.
+const BUFFER_BYTES: usize = 256 << 10;
 /// The checksum behind a chunk.
 const CRC_BYTES: usize = 4;
 
@@ -70,6 +72,14 @@ pub(super) struct Sealed {
     pub(super) bytes: Arc<[u8]>,
 }
 
+/// Sealed chunks that wait until they fill a file.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Those of one series one behind the other, as far as they came together.
+    chunks: Vec<(Arc<Series>, Sealed)>,
+    bytes: usize,
+}
+
 /// A chunk in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct MappedChunk {
@@ -97,13 +107,15 @@ impl ChunkFiles {
     ///
     /// The file is durable before it is mapped: the kernel must not find out later that it cannot write a page, when
     /// the only other copy is the log.
-    pub(super) fn write(&self, chunks: &[Sealed]) -> Result<Vec<MappedChunk>, DiskError> {
-        let mut bytes = HEADER.to_vec();
-        let places: Vec<(u32, u32)> = chunks.iter().map(|chunk| push(chunk, &mut bytes)).collect();
+    pub(super) fn write<'a>(
+        &self,
+        chunks: impl IntoIterator<Item = &'a Sealed>,
+    ) -> Result<Vec<MappedChunk>, DiskError> {
         let mut files = self.files.lock();
         let number = files.next;
         let name = name(number);
-        if let Err(e) = self.dir.replace(&name, &bytes) {
+        let mut places = Vec::new();
+        if let Err(e) = self.dir.replace_by(&name, |file| write_all(file, chunks.into_iter(), &mut places)) {
             // What was written of it takes room that others, such as the log, need more.
             self.dir.remove(&format!("{name}{TMP_SUFFIX}"))?;
             self.dir.remove(&name)?;
@@ -116,6 +128,11 @@ impl ChunkFiles {
         let file = Arc::new(ChunkFile { number, map, findings, is_damaged });
         files.mapped.push_back(file.clone());
         Ok(places.into_iter().map(|(offset, len)| MappedChunk { file: file.clone(), offset, len }).collect())
+    }
+
+    /// What a file has at least.
+    pub(super) fn file_bytes(&self) -> usize {
+        self.file_bytes
     }
 
     /// After so many samples sealed chunks may have enough for a file.
@@ -146,30 +163,48 @@ pub(super) fn offload<'a>(
     files: &ChunkFiles,
     series: impl IntoIterator<Item = &'a Arc<Series>>,
 ) -> Result<(), DiskError> {
-    let (mut gathered, mut len) = (Vec::new(), 0);
+    let mut gathered = Gathered::default();
     for series in series {
         for chunk in series.sealed_in_memory() {
-            let Body::Memory(bytes) = chunk.body else { continue };
-            len += bytes.len();
-            gathered.push((series, Sealed { series: series.id, range: chunk.range, encoding: chunk.encoding, bytes }));
+            gathered.add(series, &chunk);
         }
-        if files.file_bytes <= len {
-            write_and_map(files, &std::mem::take(&mut gathered))?;
-            len = 0;
+        if let Some(enough) = gathered.take_enough(files.file_bytes) {
+            enough.write(files)?;
         }
     }
     Ok(())
 }
 
-/// Writes one file, and lets each series drop what it has in memory.
-fn write_and_map(files: &ChunkFiles, gathered: &[(&Arc<Series>, Sealed)]) -> Result<(), DiskError> {
-    let chunks: Vec<Sealed> = gathered.iter().map(|(_, sealed)| sealed.clone()).collect();
-    let mut mapped = files.write(&chunks)?.into_iter();
-    for of_one in gathered.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(a, b)) {
-        let written = of_one.iter().map(|(_, sealed)| sealed.bytes.clone()).zip(mapped.by_ref());
-        of_one[0].0.map_chunks(written);
+impl Gathered {
+    /// Adds a chunk of `series`, unless it is in a file.
+    pub(super) fn add(&mut self, series: &Arc<Series>, chunk: &HeadChunk) {
+        if let Body::Memory(bytes) = &chunk.body {
+            self.bytes += bytes.len();
+            let (range, encoding, bytes) = (chunk.range, chunk.encoding, bytes.clone());
+            self.chunks.push((series.clone(), Sealed { series: series.id, range, encoding, bytes }));
+        }
     }
-    Ok(())
+
+    /// Adds all of `others`, which has none afterwards.
+    pub(super) fn append(&mut self, others: &mut Gathered) {
+        self.bytes += std::mem::take(&mut others.bytes);
+        self.chunks.append(&mut others.chunks);
+    }
+
+    /// Gives away everything, if it fills a file of `file_bytes`.
+    pub(super) fn take_enough(&mut self, file_bytes: usize) -> Option<Gathered> {
+        (file_bytes <= self.bytes).then(|| std::mem::take(self))
+    }
+
+    /// Writes one file, and lets each series drop what it has in memory.
+    pub(super) fn write(self, files: &ChunkFiles) -> Result<(), DiskError> {
+        let mut mapped = files.write(self.chunks.iter().map(|(_, sealed)| sealed))?.into_iter();
+        for of_one in self.chunks.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(a, b)) {
+            let written = of_one.iter().map(|(_, sealed)| sealed.bytes.clone()).zip(mapped.by_ref());
+            of_one[0].0.map_chunks(written);
+        }
+        Ok(())
+    }
 }
 
 impl MappedChunk {
@@ -204,8 +239,28 @@ impl MappedChunk {
     }
 }
 
-/// Adds a chunk to the bytes of a file; returns where it starts and how long it is.
-fn push(chunk: &Sealed, into: &mut Vec<u8>) -> (u32, u32) {
+/// Writes the contents of a file; notes where each chunk starts and how long it is.
+fn write_all<'a>(
+    file: &File,
+    chunks: impl Iterator<Item = &'a Sealed>,
+    places: &mut Vec<(u32, u32)>,
+) -> Result<(), DiskError> {
+    let small = |n: usize| u32::try_from(n).expect("a file ends with the series that fills it");
+    let mut buf = HEADER.to_vec();
+    for chunk in chunks {
+        let start = usize::try_from(file.len()).unwrap_or(usize::MAX) + buf.len();
+        places.push((small(start), small(chunk.bytes.len())));
+        push(chunk, &mut buf);
+        if BUFFER_BYTES <= buf.len() {
+            file.append(&buf)?;
+            buf.clear();
+        }
+    }
+    if buf.is_empty() { Ok(()) } else { file.append(&buf) }
+}
+
+/// Adds a chunk to the bytes of a file.
+fn push(chunk: &Sealed, into: &mut Vec<u8>) {
     let start = into.len();
     into.extend_from_slice(&chunk.series.0.to_be_bytes());
     into.extend_from_slice(&chunk.range.mint.to_be_bytes());
@@ -215,8 +270,6 @@ fn push(chunk: &Sealed, into: &mut Vec<u8>) -> (u32, u32) {
     into.extend_from_slice(&chunk.bytes);
     let crc = crc32c::crc32c(&into[start..]);
     into.extend_from_slice(&crc.to_be_bytes());
-    let small = |n: usize| u32::try_from(n).expect("a file ends with the series that fills it");
-    (small(start), small(chunk.bytes.len()))
 }
 
 fn name(number: u64) -> String {

@@ -41,7 +41,7 @@ pub use append::{AppendBounds, AppendReport, Appender, Copies, Kind, Kinds, Refu
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
 pub use follow::Follower;
 pub(crate) use index::HeadIndex;
-pub(crate) use restore::WalCovers;
+pub(crate) use restore::{ReplayLimits, WalCovers};
 pub(crate) use series::Series;
 pub(crate) use snapshot::{HeadChunk, Snapshot};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{BlockRange, STALE_NAN, SampleValue, StartRun, TimeRange, Timestamp};
+use model::{BlockRange, STALE_NAN, Sample, SampleValue, StartRun, TimeRange, Timestamp};
 
 use super::chunk_files::MappedChunk;
 use super::same::is_same;
@@ -65,6 +65,20 @@ impl HeadSamples {
                 Placed::InOrder
             }
         }
+    }
+
+    /// Adds float samples one after the other. Returns the oldest one that was not there.
+    pub(super) fn add_floats(&mut self, mut floats: &[Sample]) -> Option<Timestamp> {
+        let mut oldest = None;
+        while let Some((Sample { t, v }, behind)) = floats.split_first() {
+            let pushed = self.push_floats(floats);
+            let is_new = 0 < pushed || matches!(self.add(*t, SampleValue::Float(*v)), Placed::InOrder | Placed::Late);
+            if is_new && oldest.is_none_or(|oldest| *t < oldest) {
+                oldest = Some(*t);
+            }
+            floats = if 0 < pushed { &floats[pushed..] } else { behind };
+        }
+        oldest
     }
 
     /// Notes since when the sample at `told.from` counts. Returns the steps that are new.
@@ -170,6 +184,11 @@ impl HeadSamples {
         }
     }
 
+    /// The sealed chunks.
+    pub(super) fn sealed(&self) -> &[HeadChunk] {
+        &self.sealed
+    }
+
     /// The sealed chunks in memory, those aside that are older than one in a file: files have them in order.
     pub(super) fn sealed_in_memory(&self) -> &[HeadChunk] {
         let mapped = self.sealed.iter().rposition(|chunk| matches!(chunk.body, Body::Mapped(_)));
@@ -222,6 +241,20 @@ impl HeadSamples {
             self.open_next(t, &value);
         }
         self.newest = Some((t, value));
+    }
+
+    /// Adds those at the start that belong into the open chunk, one after the other. Returns how many.
+    fn push_floats(&mut self, floats: &[Sample]) -> usize {
+        let follows = |first: &Sample| self.newest().is_some_and(|newest| newest < first.t);
+        if !floats.first().is_some_and(follows) {
+            return 0;
+        }
+        let Some(open) = &mut self.open else { return 0 };
+        let added = open.chunk.extend(floats, open.range_end);
+        if let Some(Sample { t, v }) = floats[..added].last() {
+            self.newest = Some((*t, SampleValue::Float(*v)));
+        }
+        added
     }
 
     /// Seals the open chunk, if there is one, and starts the next.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use model::{Labels, SampleValue, StartRun, TimeRange, Timestamp};
-use parking_lot::Mutex;
+use model::{Labels, Sample, SampleValue, StartRun, TimeRange, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::chunk_files::MappedChunk;
 use super::follow::Follower;
@@ -96,32 +96,19 @@ impl Series {
     /// Adds a sample by the rules of the head: in order, late, or refused.
     #[inline]
     pub(crate) fn add(&self, t: Timestamp, value: SampleValue) -> Admission {
-        let mut guarded = self.samples.lock();
-        if guarded.gone {
-            return Admission::Gone;
-        }
-        match guarded.samples.add(t, value) {
-            Placed::InOrder => Admission::InOrder,
-            Placed::Late => Admission::OutOfOrder,
-            Placed::Duplicate => Admission::Duplicate,
-            Placed::Conflict => Admission::Conflict,
-        }
+        self.hold().add(t, value)
+    }
+
+    /// Locks the samples, for many changes in a row.
+    #[inline]
+    pub(super) fn hold(&self) -> Held<'_> {
+        Held(self.samples.lock())
     }
 
     /// Notes since when the sample at `told.from` counts. Returns the steps that are new, to be logged.
     pub(crate) fn tell_start(&self, told: StartRun) -> [Option<StartRun>; 2] {
         let mut guarded = self.samples.lock();
         if guarded.gone { [None, None] } else { guarded.samples.tell_start(told) }
-    }
-
-    /// Makes `step` one of the steps of the start timestamps, as the log has it.
-    pub(crate) fn set_start(&self, step: StartRun) {
-        self.samples.lock().samples.set_start(step);
-    }
-
-    /// Forgets all start timestamps.
-    pub(crate) fn forget_starts(&self) {
-        self.samples.lock().samples.forget_starts();
     }
 
     /// Since when the newest samples count, if that is known.
@@ -144,10 +131,9 @@ impl Series {
         self.samples.lock().samples.forget(taken);
     }
 
-    /// Removes the samples inside `range`. Returns whether there may have been some. Replay calls it where it comes in
-    /// the log: samples that follow stay.
+    /// Removes the samples inside `range`. Returns whether there may have been some.
     pub(crate) fn delete(&self, range: TimeRange) -> bool {
-        self.samples.lock().samples.delete(range)
+        self.hold().delete(range)
     }
 
     /// Marks the series as removed, if it is empty and its newest sample is older than `before`.
@@ -186,5 +172,50 @@ impl Series {
     /// The range of all samples, if there are any.
     pub(crate) fn range(&self) -> Option<TimeRange> {
         self.samples.lock().samples.range()
+    }
+}
+
+/// The samples of a series, locked.
+pub(super) struct Held<'a>(MutexGuard<'a, Guarded>);
+
+impl Held<'_> {
+    /// Adds a sample by the rules of the head: in order, late, or refused.
+    #[inline]
+    pub(super) fn add(&mut self, t: Timestamp, value: SampleValue) -> Admission {
+        if self.0.gone {
+            return Admission::Gone;
+        }
+        match self.0.samples.add(t, value) {
+            Placed::InOrder => Admission::InOrder,
+            Placed::Late => Admission::OutOfOrder,
+            Placed::Duplicate => Admission::Duplicate,
+            Placed::Conflict => Admission::Conflict,
+        }
+    }
+
+    /// Adds float samples one after the other. Returns the oldest one that was not there.
+    pub(super) fn add_floats(&mut self, floats: &[Sample]) -> Option<Timestamp> {
+        if self.0.gone { None } else { self.0.samples.add_floats(floats) }
+    }
+
+    /// The sealed chunks.
+    pub(super) fn sealed(&self) -> &[HeadChunk] {
+        self.0.samples.sealed()
+    }
+
+    /// Makes `step` one of the steps of the start timestamps, as the log has it.
+    pub(super) fn set_start(&mut self, step: StartRun) {
+        self.0.samples.set_start(step);
+    }
+
+    /// Forgets all start timestamps.
+    pub(super) fn forget_starts(&mut self) {
+        self.0.samples.forget_starts();
+    }
+
+    /// Removes the samples inside `range`. Returns whether there may have been some. Replay calls it where it comes in
+    /// the log: samples that follow stay.
+    pub(super) fn delete(&mut self, range: TimeRange) -> bool {
+        self.0.samples.delete(range)
     }
 }

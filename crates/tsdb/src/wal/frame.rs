@@ -157,6 +157,16 @@ impl<'a> SegmentReader<'a> {
         SegmentReader { bytes, pos: 0, begun: 0, intact: 0, told: false, record: Vec::new() }
     }
 
+    /// Reads on from the record that begins at `offset`, with `record` as memory for records.
+    pub(super) fn at(bytes: &'a [u8], offset: u64, record: Vec<u8>) -> SegmentReader<'a> {
+        SegmentReader { pos: usize::try_from(offset).unwrap_or(usize::MAX), record, ..SegmentReader::new(bytes) }
+    }
+
+    /// Gives that memory back.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.record
+    }
+
     /// The next record or damage; `None` at the end. After damage, reading goes on with the first record that starts
     /// behind it, at the next page at the latest: behind the damaged fragment if an intact one is there.
     pub(super) fn next(&mut self) -> Option<Found<'_>> {

@@ -4,6 +4,7 @@
 //! what must outlive them (family metadata) is carried over in a checkpoint.
 
 mod checkpoint;
+mod floats;
 mod frame;
 mod identity;
 mod log;
@@ -13,15 +14,16 @@ mod replay;
 mod verify;
 
 pub(crate) use checkpoint::write_checkpoint;
+pub(crate) use floats::FloatRecords;
 pub(crate) use log::{Describe, Log};
 #[cfg(feature = "fuzzing")]
 pub(crate) use record::decode;
 pub(crate) use record::{
-    DeletionRecord, ExemplarRecord, FamilyMetadata, HistogramRecord, Record, Records, SampleRecord, SeriesRef,
-    StartRecord, TombstoneRecord,
+    DeletionRecord, ExemplarRecord, FamilyMetadata, Floats, HistogramRecord, Mark, RawLabels, Record, Records,
+    SampleRecord, SeriesRef, StartRecord, TombstoneRecord,
 };
 pub use replay::ReplayProgress;
-pub(crate) use replay::{Replayed, read_late, remove_late, replay};
+pub(crate) use replay::{At, Replayed, read_late, remove_late, replay};
 pub(crate) use verify::verify;
 #[cfg(feature = "fuzzing")]
 pub(crate) use verify::verify_segment;

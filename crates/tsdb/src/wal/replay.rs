@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use disk::{Dir, DiskError, Entry};
+use disk::{Dir, DiskError, Entry, Map};
 use model::Timestamp;
 
 use super::frame::{self, Found, SegmentReader};
@@ -48,6 +48,17 @@ impl ReplayProgress {
     }
 }
 
+/// Where a record stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    /// The number of its segment; `None` for the checkpoint.
+    pub(crate) segment: Option<u64>,
+    /// The bytes of the segment.
+    pub(crate) bytes: &'a Map,
+    /// Where the record begins.
+    pub(crate) offset: u64,
+}
+
 /// What a replay found beside the records.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
@@ -57,8 +68,8 @@ pub(crate) struct Replayed {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Hands every readable record to `apply` with the number of its segment (`None` for the checkpoint), then starts
-/// the log behind them, at segment `first` or later. `apply` returns the newest timestamp of the record, by which
+/// Hands every readable record to `apply` with its place, then starts the log behind them, at segment `first` or later.
+/// `apply` returns the newest timestamp of the record, by which
 /// segments become obsolete. `root` is the data directory.
 ///
 /// A commit of several records is handed over whole, or not at all when a crash cut it off. What a crash cut off is
@@ -68,7 +79,7 @@ pub(crate) fn replay(
     root: &Dir,
     first: u64,
     progress: &ReplayProgress,
-    apply: &mut dyn FnMut(Option<u64>, Record) -> Timestamp,
+    apply: &mut dyn FnMut(At<'_>, Record) -> Timestamp,
 ) -> Result<(Log, Replayed), DiskError> {
     let dir = root.sub(WAL_DIR)?;
     root.sync()?;
@@ -116,17 +127,16 @@ pub(crate) fn replay(
 
 /// Hands the records of the second log of a Prometheus, that of samples that came late, to `apply`. Returns nothing if
 /// there is none. Markers of chunks written elsewhere need no reading: their samples are in this log too.
-pub(crate) fn read_late(root: &Dir, apply: &mut dyn FnMut(Record)) -> Result<Option<Replayed>, DiskError> {
+pub(crate) fn read_late(root: &Dir, apply: &mut dyn FnMut(At<'_>, Record)) -> Result<Option<Replayed>, DiskError> {
     if !root.list()?.iter().any(|entry| entry.is_dir && entry.name == LATE_DIR) {
         return Ok(None);
     }
     let dir = root.sub(LATE_DIR)?;
-    let mut apply = |_, record| {
-        apply(record);
+    let apply: &mut dyn FnMut(At<'_>, Record) -> _ = &mut |at, record| {
+        apply(at, record);
         Timestamp::MIN
     };
-    let progress = ReplayProgress::default();
-    let (apply, progress): (&mut dyn FnMut(_, _) -> _, _) = (&mut apply, &progress);
+    let progress = &ReplayProgress::default();
     let mut reading = Reading::new(root, apply, progress);
     let entries = dir.list()?;
     let mut segments = entries.iter().filter_map(|entry| Some((names::segment_number(&entry.name)?, entry))).peekable();
@@ -165,7 +175,7 @@ fn segments_behind<'e>(
 /// A replay under way.
 struct Reading<'a> {
     root: &'a Dir,
-    apply: &'a mut dyn FnMut(Option<u64>, Record) -> Timestamp,
+    apply: &'a mut dyn FnMut(At<'_>, Record) -> Timestamp,
     progress: &'a ReplayProgress,
     /// The segments read, with their lengths without the ends that crashes left.
     lens: Vec<(u64, u64)>,
@@ -191,7 +201,8 @@ struct Pending {
     offset: u64,
     /// How many of its records are missing.
     left: u64,
-    records: Vec<Record>,
+    /// Those that are there, and where each begins.
+    records: Vec<(u64, Record)>,
 }
 
 /// Damaged bytes that no intact record follows so far.
@@ -211,7 +222,7 @@ impl Gap {
 impl<'a> Reading<'a> {
     fn new(
         root: &'a Dir,
-        apply: &'a mut dyn FnMut(Option<u64>, Record) -> Timestamp,
+        apply: &'a mut dyn FnMut(At<'_>, Record) -> Timestamp,
         progress: &'a ReplayProgress,
     ) -> Reading<'a> {
         Reading { root, apply, progress, lens: Vec::new(), quarantined: 0, replayed: Replayed::default() }
@@ -228,6 +239,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Timestamp, DiskError> {
         let bytes = dir.map(name)?;
         let mut reader = SegmentReader::new(&bytes);
+        let at = |offset| At { segment: number, bytes: &bytes, offset };
         let (mut maxt, mut pending, mut gap, mut reported) = (Timestamp::MIN, Pending::default(), None, 0);
         while let Some(found) = reader.next() {
             let (start, record) = match found {
@@ -247,27 +259,27 @@ impl<'a> Reading<'a> {
             if let Some(Gap { offset, what, .. }) = gap.take() {
                 self.damaged(&path, offset, what, between(&bytes, offset, start), QUARANTINED_BYTES_MAX)?;
                 // Some of the commit is lost; the rest of it is as good as without the header.
-                maxt = maxt.max(self.apply_all(number, &mut pending));
+                maxt = maxt.max(self.apply_all(at(start), &mut pending));
             }
             match record {
                 Ok(Record::Commit(records)) => {
-                    maxt = maxt.max(self.apply_all(number, &mut pending));
+                    maxt = maxt.max(self.apply_all(at(start), &mut pending));
                     let left = if records <= COMMIT_RECORDS_MAX { records } else { 0 };
                     pending = Pending { offset: start, left, records: Vec::new() };
                 }
                 Ok(Record::End { segment, len }) => self.is_durable(segment, len)?,
                 Ok(record) if 0 < pending.left => {
-                    pending.records.push(record);
+                    pending.records.push((start, record));
                     pending.left -= 1;
                     if pending.left == 0 {
-                        maxt = maxt.max(self.apply_all(number, &mut pending));
+                        maxt = maxt.max(self.apply_all(at(start), &mut pending));
                     }
                 }
-                Ok(record) => maxt = maxt.max(self.apply_one(number, record)),
+                Ok(record) => maxt = maxt.max(self.apply_one(at(start), record)),
                 Err(what) => {
                     // The rest of the commit is as good without it.
                     if pending.left == 1 {
-                        maxt = maxt.max(self.apply_all(number, &mut pending));
+                        maxt = maxt.max(self.apply_all(at(start), &mut pending));
                     }
                     pending.left = pending.left.saturating_sub(1);
                     self.damaged(&path, start, what, between(&bytes, start, reader.position()), QUARANTINED_BYTES_MAX)?;
@@ -315,15 +327,16 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn apply_one(&mut self, number: Option<u64>, record: Record) -> Timestamp {
+    fn apply_one(&mut self, at: At<'_>, record: Record) -> Timestamp {
         self.replayed.records += 1;
-        (self.apply)(number, record)
+        (self.apply)(at, record)
     }
 
-    fn apply_all(&mut self, number: Option<u64>, pending: &mut Pending) -> Timestamp {
+    fn apply_all(&mut self, at: At<'_>, pending: &mut Pending) -> Timestamp {
         pending.left = 0;
-        let records = std::mem::take(&mut pending.records);
-        records.into_iter().map(|record| self.apply_one(number, record)).fold(Timestamp::MIN, Timestamp::max)
+        let records = std::mem::take(&mut pending.records).into_iter();
+        let applied = records.map(|(offset, record)| self.apply_one(At { offset, ..at }, record));
+        applied.fold(Timestamp::MIN, Timestamp::max)
     }
 
     /// Takes note that `segment` was durable up to `len`: if it is shorter now, somebody has cut it.

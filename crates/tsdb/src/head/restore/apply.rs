@@ -1,5 +1,6 @@
 //! A head in the making: what each record of the log does to it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -7,32 +8,32 @@ use model::{
     Budget, Labels, METRIC_NAME, Metadata, MetricKind, PROJECT_LABEL, ProjectId, StartRun, TimeRange, Timestamp,
 };
 
+use super::super::HeadIndex;
 use super::super::exemplars::Exemplars;
 use super::super::families::Families;
 use super::super::series::Series;
-use super::super::{ChunkFiles, HeadIndex, chunk_files};
 use super::WalCovers;
-use super::refs::{Described, Refs};
-use super::worker::{Change, Workers};
+use super::queue::Change;
+use super::refs::{Described, Refs, Runs};
+use super::worker::Workers;
 use crate::select;
-use crate::wal::{DeletionRecord, Describe, FamilyMetadata, Record, Records, SeriesRef, StartRecord};
-
-/// Samples for so many files are handed over before sealed chunks are looked at: it takes a lock on each series.
-const FILES_PER_OFFLOAD: u64 = 4;
+use crate::wal::{
+    At, DeletionRecord, Describe, FamilyMetadata, RawLabels, Record, Records, SampleRecord, SeriesRef, StartRecord,
+};
 
 /// A head in the making.
 pub(super) struct Restored {
     pub(super) index: HeadIndex,
     pub(super) families: Families,
     pub(super) exemplars: Exemplars,
-    pub(super) chunk_files: ChunkFiles,
-    /// Samples handed over since sealed chunks were last looked at.
-    added: u64,
     /// By slot.
     series: Vec<Arc<Series>>,
     /// The highest number that the log gave each series, by slot.
     newest_ids: Vec<SeriesRef>,
     refs: Refs,
+    /// The segment that is being read, and how many files came before it, with it.
+    segment: Option<u64>,
+    file: NonZeroU32,
     pub(super) newest_id: u64,
     pub(super) maxt: Timestamp,
     /// A segment has samples of a series that only one before it describes. Ours do not, those of Prometheus do.
@@ -62,16 +63,16 @@ impl Adopted {
 }
 
 impl Restored {
-    pub(super) fn new(chunk_files: ChunkFiles, maxt: Timestamp, exemplars: Exemplars) -> Restored {
+    pub(super) fn new(maxt: Timestamp, exemplars: Exemplars) -> Restored {
         Restored {
             index: HeadIndex::default(),
             families: Families::default(),
             exemplars,
-            chunk_files,
-            added: 0,
             series: Vec::new(),
             newest_ids: Vec::new(),
             refs: Refs::default(),
+            segment: None,
+            file: NonZeroU32::MIN,
             newest_id: 0,
             maxt,
             leaning: false,
@@ -82,55 +83,61 @@ impl Restored {
     /// Does what a record says, or has a worker do it. Returns the newest timestamp in it.
     pub(super) fn apply(
         &mut self,
-        segment: Option<u64>,
+        at: At<'_>,
         record: Record,
         covers: &WalCovers,
         workers: &mut Workers<'_>,
     ) -> Timestamp {
         let mut newest = Timestamp::MIN;
-        let (before, adopted) = (covers.before(segment), covers.is_adopted(segment));
+        self.begin(at.segment);
+        let (before, adopted) = (covers.before(at.segment), covers.is_adopted(at.segment));
         match record {
             Record::Series(series) => {
-                series.into_iter().for_each(|(id, labels)| self.series(segment, id, &labels, workers));
+                series.iter().for_each(|(id, labels)| self.series(id, labels, workers));
             }
             Record::Metadata(families) => families.iter().for_each(|family| _ = self.families.set(family)),
-            Record::Samples(samples) => {
-                for record in samples {
-                    newest = newest.max(record.sample.t);
-                    let slot = self.slot(segment, record.series).filter(|_| before <= record.sample.t);
-                    if let Some(slot) = slot.filter(|slot| !adopted || self.adopted.ascends(*slot, record.sample.t)) {
-                        self.added += 1;
-                        workers.float(slot, record.sample.t, record.sample.v);
+            Record::Samples(floats) => {
+                newest = floats.newest;
+                if adopted {
+                    for SampleRecord { series, sample } in workers.read(at) {
+                        let slot = self.slot(series).filter(|_| before <= sample.t);
+                        if let Some(slot) = slot.filter(|slot| self.adopted.ascends(*slot, sample.t)) {
+                            workers.float(slot, sample);
+                        }
                     }
+                } else {
+                    let Runs { slots, leaning, unknown } = self.refs.runs(&floats.series, self.file);
+                    self.leaning |= self.segment.is_some() && *leaning;
+                    self.newest_id = self.newest_id.max(unknown.map_or(0, |id| id.0));
+                    workers.floats(at, before, &floats, slots);
                 }
             }
             Record::Histograms(histograms) => {
                 for record in histograms {
                     newest = newest.max(record.t);
-                    let slot = self.slot(segment, record.series).filter(|_| before <= record.t);
+                    let slot = self.slot(record.series).filter(|_| before <= record.t);
                     if let Some(slot) = slot.filter(|slot| !adopted || self.adopted.ascends(*slot, record.t)) {
-                        self.added += 1;
                         workers.change(slot, Change::Sample(record.t, record.value));
                     }
                 }
             }
             Record::Exemplars(exemplars) => {
                 for record in exemplars {
-                    if let Some(slot) = self.slot(segment, record.series) {
+                    if let Some(slot) = self.slot(record.series) {
                         self.exemplars.add(&self.series[slot as usize], &record.exemplar);
                     }
                 }
             }
             Record::Starts(starts) => {
                 for StartRecord { series, from, start } in starts {
-                    if let Some(slot) = self.slot(segment, series) {
+                    if let Some(slot) = self.slot(series) {
                         workers.change(slot, Change::Start(StartRun { from, start }));
                     }
                 }
             }
             Record::Tombstones(tombstones) => {
                 for tombstone in tombstones {
-                    if let Some(slot) = self.slot(segment, tombstone.series) {
+                    if let Some(slot) = self.slot(tombstone.series) {
                         workers.change(slot, Change::Delete(tombstone.range));
                         self.exemplars.delete(&self.series[slot as usize].labels, tombstone.range);
                         if adopted {
@@ -149,43 +156,55 @@ impl Restored {
             Record::Skipped(kind) => tracing::debug!(kind, "record of a kind that this version does not read"),
         }
         self.maxt = self.maxt.max(newest);
-        self.offload_at_times();
         newest
     }
 
-    /// Takes out of a record of a Prometheus' second log what its first one deletes.
-    pub(super) fn leave_out_deleted(&self, record: &mut Record) {
-        let is_there = |id: SeriesRef, t: Timestamp| {
-            let slot = self.refs.find(id).map(|described| described.slot);
-            let deleted = slot.and_then(|slot| self.adopted.deleted.get(&slot));
-            deleted.is_none_or(|ranges| !ranges.iter().any(|range| range.contains(t)))
-        };
-        match record {
-            Record::Samples(all) => all.retain(|record| is_there(record.series, record.sample.t)),
-            Record::Histograms(all) => all.retain(|record| is_there(record.series, record.t)),
-            _ => {}
+    /// Takes note that records of `segment` follow, or of a checkpoint.
+    fn begin(&mut self, segment: Option<u64>) {
+        if self.segment != segment {
+            self.segment = segment;
+            self.file = self.file.saturating_add(1);
         }
     }
 
-    /// Moves sealed chunks out of memory now and then, while the workers go on.
-    fn offload_at_times(&mut self) {
-        if self.added < FILES_PER_OFFLOAD * self.chunk_files.samples_per_file() {
-            return;
-        }
-        self.added = 0;
-        self.offload();
+    /// Whether nothing that a Prometheus' first log deletes is at `t` of series `id`.
+    pub(super) fn is_there(&self, id: SeriesRef, t: Timestamp) -> bool {
+        let slot = self.refs.get(id).map(|described| described.slot);
+        let deleted = slot.and_then(|slot| self.adopted.deleted.get(&slot));
+        deleted.is_none_or(|ranges| !ranges.iter().any(|range| range.contains(t)))
     }
 
-    /// Moves sealed chunks out of memory, if there are enough. If that fails they stay where they are.
-    pub(super) fn offload(&self) {
-        if let Err(e) = chunk_files::offload(&self.chunk_files, self.index.iter()) {
-            tracing::warn!(error = %e, "sealed chunks stay in memory");
+    /// Adds float samples that no segment of the log has.
+    pub(super) fn floats(&mut self, floats: &[SampleRecord], workers: &mut Workers<'_>) {
+        self.begin(None);
+        for SampleRecord { series, sample } in floats {
+            self.maxt = self.maxt.max(sample.t);
+            if let Some(slot) = self.slot(*series) {
+                workers.float(slot, *sample);
+            }
         }
     }
 
-    fn series(&mut self, segment: Option<u64>, id: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) {
+    fn series(&mut self, id: SeriesRef, labels: RawLabels<'_>, workers: &mut Workers<'_>) {
         self.newest_id = self.newest_id.max(id.0);
-        let slot = match self.index.get(labels) {
+        let known = self.refs.get(id).map(|described| described.slot);
+        let known = known.filter(|slot| labels.are(&self.series[*slot as usize].labels));
+        let slot = known.unwrap_or_else(|| self.slot_of(id, &labels.labels(), workers));
+        let newest = &mut self.newest_ids[slot as usize];
+        if *newest < id {
+            // It had left the head, in which it then knew nothing of what was told before.
+            *newest = id;
+            workers.change(slot, Change::ForgetStarts);
+        }
+        if let Some(number) = self.segment {
+            self.series[slot as usize].mark_logged(number);
+        }
+        self.refs.insert(id, Described { slot, file: self.file });
+    }
+
+    /// The slot of the series with these labels, which is made if it is not there.
+    fn slot_of(&mut self, id: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) -> u32 {
+        match self.index.get(labels) {
             Some(series) => series.slot,
             None => {
                 let series = self.index.insert(id, labels.clone());
@@ -199,17 +218,7 @@ impl Restored {
                 self.newest_ids.push(id);
                 series.slot
             }
-        };
-        let newest = &mut self.newest_ids[slot as usize];
-        if *newest < id {
-            // It had left the head, in which it then knew nothing of what was told before.
-            *newest = id;
-            workers.change(slot, Change::ForgetStarts);
         }
-        if let Some(number) = segment {
-            self.series[slot as usize].mark_logged(number);
-        }
-        self.refs.insert(id, Described { slot, segment });
     }
 
     /// Has the series that are there so far forget what was deleted.
@@ -225,12 +234,12 @@ impl Restored {
 
     /// The slot of a series. A reference without one belongs to a series whose description was damaged: already told.
     #[inline]
-    fn slot(&mut self, segment: Option<u64>, id: SeriesRef) -> Option<u32> {
+    fn slot(&mut self, id: SeriesRef) -> Option<u32> {
         let Some(described) = self.refs.get(id) else {
             self.newest_id = self.newest_id.max(id.0);
             return None;
         };
-        self.leaning |= segment.is_some() && described.segment != segment;
+        self.leaning |= self.segment.is_some() && described.file != self.file;
         Some(described.slot)
     }
 
@@ -262,7 +271,7 @@ impl Describe for Restored {
     }
 
     fn describe(&self, series: &HashSet<SeriesRef>, into: &mut Records) {
-        let described = series.iter().filter_map(|id| Some((*id, self.refs.find(*id)?)));
+        let described = series.iter().filter_map(|id| Some((*id, self.refs.get(*id)?)));
         into.series(described.map(|(id, described)| (id, &self.series[described.slot as usize].labels)));
     }
 }

@@ -11,7 +11,7 @@ use super::apply::Restored;
 use super::worker::Workers;
 use crate::error::TsdbError;
 use crate::integrity::Finding;
-use crate::wal::{self, Describe, Log, Record, Records, SeriesRef};
+use crate::wal::{self, At, Describe, HistogramRecord, Log, Record, Records, SampleRecord, SeriesRef};
 
 /// The log is synced after so many of these records, so that it need not keep more of them.
 const RECORDS_PER_SYNC: usize = 256;
@@ -27,15 +27,31 @@ pub(super) fn adopt(
 ) -> Result<Vec<Finding>, TsdbError> {
     let mut adoption = Adoption { log, described: HashSet::new(), segment: None, unsynced: 0 };
     let mut result = Ok(());
-    let read = wal::read_late(root, &mut |mut record| {
-        restored.leave_out_deleted(&mut record);
-        if result.is_ok() {
-            result = adoption.write(&record, restored);
-            restored.apply(None, record, &WalCovers::default(), workers);
+    let read = wal::read_late(root, &mut |at, record| {
+        if result.is_err() {
+            return;
+        }
+        // What the first log deletes is left out.
+        match record {
+            Record::Samples(_) => {
+                let mut floats = workers.read(at);
+                floats.retain(|record| restored.is_there(record.series, record.sample.t));
+                result = adoption.write(&floats, &[], restored);
+                restored.floats(&floats, workers);
+            }
+            Record::Histograms(mut all) => {
+                all.retain(|record| restored.is_there(record.series, record.t));
+                result = adoption.write(&[], &all, restored);
+                restored.apply(At { segment: None, ..at }, Record::Histograms(all), &WalCovers::default(), workers);
+            }
+            record => _ = restored.apply(At { segment: None, ..at }, record, &WalCovers::default(), workers),
         }
     })?;
     result?;
     let Some(read) = read else { return Ok(Vec::new()) };
+    if workers.some_unread {
+        return Err(TsdbError::LogChanged);
+    }
     log.wait_durable(log.position(), restored)?;
     wal::remove_late(root)?;
     tracing::info!(records = read.records, "the log of late samples is part of the log now");
@@ -52,21 +68,21 @@ struct Adoption<'a> {
 }
 
 impl Adoption<'_> {
-    fn write(&mut self, record: &Record, restored: &Restored) -> Result<(), Arc<DiskError>> {
+    fn write(
+        &mut self,
+        floats: &[SampleRecord],
+        histograms: &[HistogramRecord],
+        restored: &Restored,
+    ) -> Result<(), Arc<DiskError>> {
         let mut changes = Records::default();
+        changes.samples(floats.iter().copied());
+        changes.histograms(histograms);
+        let of_floats = floats.iter().map(|record| (record.series, record.sample.t));
+        let of_histograms = histograms.iter().map(|record| (record.series, record.t));
         let (mut mentioned, mut newest) = (HashSet::new(), Timestamp::MIN);
-        match record {
-            Record::Samples(all) => {
-                changes.samples(all.iter().copied());
-                mentioned.extend(all.iter().map(|record| record.series));
-                newest = all.iter().map(|record| record.sample.t).fold(newest, Timestamp::max);
-            }
-            Record::Histograms(all) => {
-                changes.histograms(all);
-                mentioned.extend(all.iter().map(|record| record.series));
-                newest = all.iter().map(|record| record.t).fold(newest, Timestamp::max);
-            }
-            _ => return Ok(()),
+        for (series, t) in of_floats.chain(of_histograms) {
+            mentioned.insert(series);
+            newest = newest.max(t);
         }
         let segment = self.log.ready()?;
         if self.segment.replace(segment) != Some(segment) {

@@ -1,9 +1,11 @@
 //! The head after a start: what the log has and no block does.
 //!
-//! One thread reads the log, makes the series and hands their samples to workers, each of which has its own series.
+//! One thread reads the log, makes the series and queues what is to be done to each part of them; workers do it, a part
+//! at a time.
 
 mod apply;
 mod late;
+mod queue;
 mod refs;
 mod worker;
 
@@ -22,9 +24,11 @@ use super::{ChunkFiles, Counts, Head};
 use crate::block::{LogCovers, WalCover};
 use crate::error::TsdbError;
 use crate::options::Options;
-use crate::wal::{self, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
+use crate::wal::{self, At, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
 use apply::Restored;
 use worker::Workers;
+
+pub(crate) use worker::ReplayLimits;
 
 /// Which samples of the log are in blocks already: those before a time, in segments up to a number.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +83,7 @@ impl WalCovers {
 
 impl Head {
     /// Replays the log of the data directory `root`; sealed chunks go to `chunk_files`. `maxt` is the newest sample of
-    /// all blocks. So many `workers` apply it; by default as many as the machine runs at once.
+    /// all blocks. `limits` say how many apply it.
     pub(crate) fn restore(
         root: &Dir,
         chunk_files: ChunkFiles,
@@ -87,17 +91,17 @@ impl Head {
         covers: &WalCovers,
         maxt: Timestamp,
         progress: &ReplayProgress,
-        workers: Option<usize>,
+        limits: &ReplayLimits,
     ) -> Result<(Head, Replayed), TsdbError> {
-        let mut restored = Restored::new(chunk_files, maxt, Exemplars::new(&options));
+        let mut restored = Restored::new(maxt, Exemplars::new(&options));
         let (log, replayed, mint) = thread::scope(|scope| {
-            let mut workers = Workers::start(scope, workers);
-            let mut apply = |segment, record| restored.apply(segment, record, covers, &mut workers);
+            let mut workers = Workers::start(scope, limits, &chunk_files);
+            let mut apply = |at: At<'_>, record| restored.apply(at, record, covers, &mut workers);
             let (log, mut replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
             replayed.findings.extend(late::adopt(root, &log, &mut restored, &mut workers)?);
-            Ok::<_, TsdbError>((log, replayed, workers.finish()))
+            let mint = workers.finish().map_err(|_| TsdbError::LogChanged)?;
+            Ok::<_, TsdbError>((log, replayed, mint))
         })?;
-        restored.offload();
         if restored.leaning {
             log.join_closed();
         }
@@ -109,7 +113,7 @@ impl Head {
             senders: DashMap::default(),
             families: RwLock::new(restored.families),
             exemplars: RwLock::new(restored.exemplars),
-            chunk_files: restored.chunk_files,
+            chunk_files,
             offloaded_at: AtomicU64::new(0),
             longest_hold_ns: AtomicU64::new(0),
             next_id: AtomicU64::new(restored.newest_id.saturating_add(1)),
@@ -152,7 +156,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::head::{Appender, SeriesKey};
+    use crate::head::{Appender, Series, SeriesKey, Snapshot};
     use crate::integrity::Findings;
     use crate::wal::{HistogramRecord, SampleRecord, TombstoneRecord};
 
@@ -162,8 +166,16 @@ mod tests {
         let restore = || {
             let progress = ReplayProgress::default();
             let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-            Head::restore(&root, files, Options::default(), &WalCovers::default(), Timestamp::MIN, &progress, None)
-                .unwrap()
+            Head::restore(
+                &root,
+                files,
+                Options::default(),
+                &WalCovers::default(),
+                Timestamp::MIN,
+                &progress,
+                &ReplayLimits::default(),
+            )
+            .unwrap()
         };
         let (head, _) = restore();
         let log = head.log();
@@ -239,11 +251,15 @@ mod tests {
     }
 
     fn restore_by(root: &Dir, workers: usize) -> (Head, Replayed) {
-        let of_blocks = vec![WalCover { segment: 1, before: 9000 }];
+        let limits = ReplayLimits { workers, ..ReplayLimits::default() };
+        restore_with(root, &limits, vec![WalCover { segment: 1, before: 9000 }])
+    }
+
+    fn restore_with(root: &Dir, limits: &ReplayLimits, of_blocks: Vec<WalCover>) -> (Head, Replayed) {
         let (options, covers) = (Options::default(), WalCovers { of_blocks, adopted: None });
         let progress = ReplayProgress::default();
         let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-        Head::restore(root, files, options, &covers, Timestamp::MIN, &progress, Some(workers)).unwrap()
+        Head::restore(root, files, options, &covers, Timestamp::MIN, &progress, limits).unwrap()
     }
 
     #[test]
@@ -284,6 +300,97 @@ mod tests {
         }
     }
 
+    /// The samples of a series, ascending.
+    fn samples(series: &Series) -> Vec<(Timestamp, SampleValue)> {
+        let Snapshot { chunks, late, .. } = series.snapshot(TimeRange::ALL);
+        let in_order = chunks.iter().flat_map(|chunk| chunk.samples(TimeRange::ALL).unwrap());
+        let mut all: Vec<_> = in_order.chain(late).collect();
+        all.sort_by_key(|(t, _)| *t);
+        all
+    }
+
+    /// Scrapes of neighbours, some with holes, and now and then something else: what most of the log consists of. Each
+    /// change is also made to the series that this returns, one at a time.
+    fn write_scrapes(root: &Dir, seed: u64) -> Vec<Series> {
+        const SERIES: u64 = 3000;
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let labels = |i: u64| Labels::from_pairs([("__name__", "m"), ("i", i.to_string().as_str())]);
+        let expected: Vec<Series> = (0..SERIES).map(|i| Series::new(SeriesRef(i), 0, labels(i))).collect();
+        let (head, _) = restore_with(root, &ReplayLimits::default(), vec![]);
+        let mut records = Records::default();
+        for commit in 0..90_i64 {
+            if commit % 30 == 0 {
+                records.series(expected.iter().map(|series| (series.id, &series.labels)));
+            }
+            let (first, len) = (rng.random_range(0..SERIES), rng.random_range(1..1500));
+            let holes = rng.random_range(0..3) * rng.random_range(0..40);
+            let t = commit * 1000 - rng.random_range(0..4) / 3 * rng.random_range(0..20_000);
+            let mut scrape = Vec::new();
+            for id in (first..SERIES).take(len).filter(|id| holes == 0 || id % holes != 1) {
+                scrape.push(SampleRecord { series: SeriesRef(id), sample: Sample { t, v: (id % 7) as f64 } });
+            }
+            // One of a series that no segment describes.
+            scrape.push(SampleRecord { series: SeriesRef(SERIES + 9), sample: Sample { t, v: 0.5 } });
+            // What a block has of the first two segments is left out.
+            let is_kept = |record: &&SampleRecord| 60 <= commit || 9000 <= record.sample.t;
+            for SampleRecord { series, sample } in scrape.iter().filter(is_kept) {
+                if let Some(series) = expected.get(usize::try_from(series.0).unwrap()) {
+                    series.add(sample.t, SampleValue::Float(sample.v));
+                }
+            }
+            records.samples(scrape);
+            let one = SeriesRef(rng.random_range(0..SERIES));
+            match rng.random_range(0..3) {
+                0 => {
+                    let value = SampleValue::Histogram(Arc::new(Histogram { sum: 1.0, ..Histogram::default() }));
+                    let record = HistogramRecord { series: one, t: commit * 1000 + 10_000, value };
+                    expected[usize::try_from(one.0).unwrap()].add(record.t, record.value.clone());
+                    records.histograms(&[record]);
+                }
+                1 => {
+                    let range = TimeRange { mint: t - 5000, maxt: t };
+                    expected[usize::try_from(one.0).unwrap()].delete(range);
+                    records.tombstones([TombstoneRecord { series: one, range }]);
+                }
+                _ => {}
+            }
+            head.log().ready().unwrap();
+            head.log().append(&records, commit * 1000 + 10_000).unwrap();
+            records.clear();
+            if commit % 30 == 29 {
+                head.log().cut(&head).unwrap();
+            }
+        }
+        expected
+    }
+
+    #[test]
+    fn samples_that_stay_in_the_log_until_they_are_added_are_all_there() {
+        for seed in 0..6 {
+            let root = disk::Sim::new(seed).root();
+            let expected = write_scrapes(&root, seed);
+            let tight = ReplayLimits { workers: 3, log_bytes: 5000, changes: 300, numbers: 100 };
+            for limits in [tight, ReplayLimits { workers: 2, ..ReplayLimits::default() }] {
+                let (head, _) = restore_with(&root, &limits, vec![WalCover { segment: 1, before: 9000 }]);
+                let mut found: Vec<_> = head.all_series();
+                found.sort_by_key(|series| series.id);
+                let mut found = found.into_iter().peekable();
+                for series in &expected {
+                    // Those without a sample have left the head.
+                    let restored = found.next_if(|found| found.id == series.id);
+                    assert_eq!(
+                        restored.map_or(vec![], |r| samples(&r)),
+                        samples(series),
+                        "seed {seed}, {:?}",
+                        series.id
+                    );
+                }
+                let oldest = expected.iter().filter_map(|series| series.range()).map(|range| range.mint).min();
+                assert_eq!((found.next().is_none(), head.range().map(|range| range.mint)), (true, oldest));
+            }
+        }
+    }
+
     #[test]
     fn a_second_log_is_taken_over_and_removed() {
         let root = disk::Sim::new(1).root();
@@ -306,10 +413,7 @@ mod tests {
         for _ in 0..2 {
             let (head, replayed) = restore_by(&root, 2);
             assert_eq!(replayed.findings, []);
-            let snapshot = head.all_series()[0].snapshot(TimeRange::ALL);
-            let in_order = snapshot.chunks.iter().flat_map(|chunk| chunk.samples(TimeRange::ALL).unwrap());
-            let mut times: Vec<_> = in_order.chain(snapshot.late).map(|(t, _)| t).collect();
-            times.sort_unstable();
+            let times: Vec<_> = samples(&head.all_series()[0]).into_iter().map(|(t, _)| t).collect();
             assert_eq!((head.all_series().len(), times), (1, vec![300, 301, 400, 401, 1000]));
             assert!(root.list().unwrap().iter().all(|entry| entry.name != "wbl"));
         }

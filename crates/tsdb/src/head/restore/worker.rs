@@ -1,275 +1,436 @@
-//! Those that add the log's samples to their series while the log is read: each has its own series.
+//! Those that add the log's samples to their series while the log is read: part by part.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use model::{SampleValue, StartRun, TimeRange, Timestamp};
+use model::{Sample, Timestamp};
+use parking_lot::Mutex;
 
-use super::super::series::{Admission, Series};
+use super::super::chunk_files::{ChunkFiles, Gathered};
+use super::super::series::Series;
+use super::queue::{Change, PART_LEN, Piece, Queue, Run, Sheet, Unreadable};
+use super::refs::NOWHERE;
+use crate::wal::{At, Floats, SampleRecord};
 
-/// Changes that are handed over together. With one batch being filled, one waiting and one being applied for each of
-/// two workers it comes to 16 MiB.
-const BATCH_LEN: usize = 1 << 17;
-/// Numbers in the histograms of a batch: however large they are, a batch takes no more than 4 MiB for them.
-const NUMBERS_MAX: usize = 1 << 19;
-/// What a histogram takes beside its buckets, spans and bounds, as so many numbers.
-const NUMBERS_PER_HISTOGRAM: usize = 32;
-/// More workers than this do not help: one thread reads for all.
-const WORKERS_MAX: u32 = 8;
-/// Set in an owner whose change is not a float sample.
-const OTHER: u32 = 1 << 31;
+/// This part of the bounds is enough to be handed over when the workers have nothing to do.
+const ENOUGH: usize = 16;
+/// A float sample of the log has about so many bytes.
+const FLOAT_BYTES: usize = 12;
+/// Samples stay in the log if there are so many for each run of neighbours.
+const RUN_LEN_MIN: usize = 8;
+/// And if they are of no more parts than this: each reads the record from its start.
+const PARTS_MAX: usize = 4;
+
+/// How many work, and what is handed over to them together.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplayLimits {
+    /// Threads beside the one that reads. More than eight do not help: it reads for all. Default: as many as the machine
+    /// runs at once.
+    pub(crate) workers: usize,
+    /// Bytes of float samples that stay in the log. Default: 64 MiB, 50 samples of each of 100,000 series.
+    pub(crate) log_bytes: usize,
+    /// Other changes: 20 bytes each, and as much again that is being made. Default: 262,144.
+    pub(crate) changes: usize,
+    /// Numbers in histograms: however large they are, they take no more than 4 MiB. Default: 524,288.
+    pub(crate) numbers: usize,
+}
+
+impl Default for ReplayLimits {
+    fn default() -> ReplayLimits {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        ReplayLimits { workers: cores.min(8), log_bytes: 64 << 20, changes: 1 << 18, numbers: 1 << 19 }
+    }
+}
 
 /// The workers, seen from the one who reads the log.
 ///
 /// Why the series end up as if one thread had applied the log in order:
 ///
-/// - All changes of a series go to one worker, by the series' number. They pass one channel in the order of the log,
-///   and the worker applies each batch in an order that is stable within a series.
+/// - All changes of a series are in the queue of its part, in the order of the log, and one worker makes those of a
+///   queue one after the other. The next queues are handed over when all of the last ones are done.
 /// - A change of a series reads and writes nothing but that series. What has an order across series (which series
 ///   there are, exemplars, families) is done by the reader alone; what the workers add up (the oldest sample) does not
 ///   depend on an order.
 /// - Commits are whole before their records get here, so nothing is ever taken back.
+///
+/// Q: Why are most samples left in the log until they are added? A: the more samples a series gets at a time, the fewer
+/// times it has to be fetched into a cache, which costs ten times what it costs to add a sample; in memory there is no
+/// room for so many.
 pub(super) struct Workers<'scope> {
     workers: Vec<Worker<'scope>>,
-    count: u32,
+    /// Says that a worker has no more to do.
+    done: Receiver<()>,
+    /// Those that have something to do.
+    busy: usize,
+    writer: Writer<'scope>,
+    parts: Vec<Part>,
+    limits: &'scope ReplayLimits,
+    filled: Filled,
+    /// A record could be read at first and then not any more.
+    pub(super) some_unread: bool,
 }
 
-struct Worker<'scope> {
-    batches: SyncSender<Batch>,
-    /// Batches that were applied, to be filled again: fresh memory would have to be cleared by the kernel.
-    applied: Receiver<Batch>,
-    filling: Batch,
-    thread: ScopedJoinHandle<'scope, Timestamp>,
-}
-
-/// Changes in the order of the log, column by column, so that a batch is small.
+/// Series with neighbouring slots.
 #[derive(Default)]
-struct Batch {
-    /// Series that are new to the worker; they are numbered in the order in which they come.
-    series: Vec<Arc<Series>>,
-    /// Of which series, with [`OTHER`].
-    owners: Vec<u32>,
-    /// When; of other changes, which of `others`.
-    times: Vec<i64>,
-    values: Vec<f64>,
-    others: Vec<Change>,
-    /// Numbers in the histograms among them.
+struct Part {
+    members: Arc<Mutex<Vec<Arc<Series>>>>,
+    filling: Queue,
+}
+
+/// How much is in the queues.
+#[derive(Default)]
+struct Filled {
+    log_bytes: usize,
+    changes: usize,
     numbers: usize,
 }
 
-/// A change of a series that is no float sample.
-pub(super) enum Change {
-    Sample(Timestamp, SampleValue),
-    Start(StartRun),
-    /// What is known of its start timestamps was said of a series that had left the head.
-    ForgetStarts,
-    Delete(TimeRange),
+struct Worker<'scope> {
+    windows: SyncSender<Arc<Window>>,
+    thread: ScopedJoinHandle<'scope, Result<Timestamp, Unreadable>>,
 }
 
-impl Change {
-    /// The numbers in it, if it is a histogram.
-    fn numbers(&self) -> usize {
-        match self {
-            Change::Sample(_, SampleValue::Histogram(h) | SampleValue::FloatHistogram(h)) => {
-                let (spans, buckets) = (&h.positive_spans, &h.positive_buckets);
-                let (negative_spans, negative_buckets) = (&h.negative_spans, &h.negative_buckets);
-                let spans = spans.len() + negative_spans.len();
-                NUMBERS_PER_HISTOGRAM + spans + buckets.len() + negative_buckets.len() + h.custom_bounds.len()
-            }
-            _ => 0,
-        }
+/// The one who writes files of full chunks, so that nobody else waits for the disk.
+struct Writer<'scope> {
+    tell: SyncSender<ToWrite>,
+    thread: ScopedJoinHandle<'scope, ()>,
+}
+
+/// What a writer is told.
+enum ToWrite {
+    /// Full chunks, enough for a file.
+    File(Gathered),
+    /// To say when it is through with what it was told before.
+    Say(SyncSender<()>),
+}
+
+/// The queues that are being worked off.
+struct Window {
+    tasks: Vec<Task>,
+}
+
+struct Task {
+    members: Arc<Mutex<Vec<Arc<Series>>>>,
+    queue: Mutex<Queue>,
+    is_taken: AtomicBool,
+}
+
+impl Filled {
+    /// Whether there is one `share`th of what there may be.
+    fn is_full(&self, limits: &ReplayLimits, share: usize) -> bool {
+        let Filled { log_bytes, changes, numbers } = self;
+        let is_full = |limit: usize, n: usize| limit <= n * share;
+        is_full(limits.log_bytes, *log_bytes) || is_full(limits.changes, *changes) || is_full(limits.numbers, *numbers)
     }
 }
 
 impl<'scope> Workers<'scope> {
-    /// `count` workers, or as many as the machine runs at once.
-    pub(super) fn start(scope: &'scope Scope<'scope, '_>, count: Option<usize>) -> Workers<'scope> {
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
-        let worker = |_| {
-            let ((batches, filled), (empty, applied)) = (sync_channel(1), sync_channel(1));
-            let thread = scope.spawn(move || work(filled, &empty));
-            Worker { batches, applied, filling: Batch::with_room(), thread }
+    /// As many as `limits` says. Full chunks go to `files`.
+    pub(super) fn start(
+        scope: &'scope Scope<'scope, '_>,
+        limits: &'scope ReplayLimits,
+        files: &'scope ChunkFiles,
+    ) -> Workers<'scope> {
+        let count = limits.workers.max(1);
+        let writer = Writer::start(scope, files);
+        let (say, done) = sync_channel(count);
+        let sealed = Arc::new(Mutex::new(Gathered::default()));
+        let worker = |nth| {
+            let (windows, handed) = sync_channel(1);
+            let (say, write, sealed, file_bytes) =
+                (say.clone(), writer.tell.clone(), sealed.clone(), files.file_bytes());
+            let job = Job { nth, count, say, write, sealed, file_bytes };
+            Worker { windows, thread: scope.spawn(move || job.work(handed)) }
         };
-        let count = u32::try_from(count.unwrap_or_else(cores)).unwrap_or(u32::MAX).clamp(1, WORKERS_MAX);
-        Workers { workers: (0..count).map(worker).collect(), count }
+        let workers = (0..count).map(worker).collect();
+        Workers {
+            workers,
+            done,
+            busy: 0,
+            writer,
+            parts: Vec::new(),
+            limits,
+            filled: Filled::default(),
+            some_unread: false,
+        }
     }
 
-    /// Introduces the series in slot `slot`; slots come in ascending order without gaps.
+    /// Introduces a series; slots come in ascending order without gaps.
     pub(super) fn series(&mut self, series: &Arc<Series>) {
-        let (worker, _) = self.owner(series.slot);
-        self.workers[worker].filling.series.push(series.clone());
+        let (part, _) = place(series.slot);
+        self.parts.resize_with(self.parts.len().max(part + 1), Part::default);
+        self.parts[part].filling.series.push(series.clone());
+    }
+
+    /// The float samples of the record at `at`, of which `slots` says whose they are: slots in a row, or [`NOWHERE`], and
+    /// how many. Those older than `before` are left out.
+    pub(super) fn floats(&mut self, at: At<'_>, before: Timestamp, floats: &Floats, slots: &[(u32, u32)]) {
+        match parts_of(slots) {
+            // If all are in blocks there is no need to look at them again.
+            _ if floats.newest < before => {}
+            Some(parts) if RUN_LEN_MIN * slots.len() <= floats.len => {
+                parts.into_iter().for_each(|part| self.piece(part, at, before, slots, floats));
+                self.filled.log_bytes += FLOAT_BYTES * floats.len;
+            }
+            _ => {
+                let each = slots.iter().flat_map(|(first, len)| (0..*len).map(|i| first.saturating_add(i)));
+                for (slot, SampleRecord { sample, .. }) in each.zip(self.read(at)) {
+                    if slot != NOWHERE && before <= sample.t {
+                        self.queue(slot, sample);
+                    }
+                }
+            }
+        }
+        self.hand_over_at_times();
+    }
+
+    /// The float samples of the record at `at`. If they cannot be read, [`Workers::finish`] says so.
+    pub(super) fn read(&mut self, at: At<'_>) -> Vec<SampleRecord> {
+        let read = at.floats();
+        self.some_unread |= read.is_none();
+        read.unwrap_or_default()
     }
 
     /// A float sample of the series in slot `slot`.
-    #[inline]
-    pub(super) fn float(&mut self, slot: u32, t: Timestamp, v: f64) {
-        let (worker, owner) = self.owner(slot);
-        self.workers[worker].push(owner, t, v);
+    pub(super) fn float(&mut self, slot: u32, sample: Sample) {
+        self.queue(slot, sample);
+        self.hand_over_at_times();
+    }
+
+    fn queue(&mut self, slot: u32, sample: Sample) {
+        let (part, member) = place(slot);
+        self.parts[part].filling.float(member, sample);
+        self.filled.changes += 1;
     }
 
     /// Any other change of the series in slot `slot`.
     pub(super) fn change(&mut self, slot: u32, change: Change) {
-        let (worker, owner) = self.owner(slot);
-        let worker = &mut self.workers[worker];
-        worker.filling.numbers += change.numbers();
-        worker.filling.others.push(change);
-        let at = worker.filling.others.len() as i64 - 1;
-        worker.push(owner | OTHER, at, 0.0);
-        if NUMBERS_MAX <= worker.filling.numbers {
-            worker.hand_over();
-        }
+        let (part, member) = place(slot);
+        self.filled.numbers += change.numbers();
+        self.filled.changes += 1;
+        self.parts[part].filling.change(member, change);
+        self.hand_over_at_times();
     }
 
     /// Waits for the workers. Returns the oldest sample that was added.
-    pub(super) fn finish(self) -> Timestamp {
+    pub(super) fn finish(mut self) -> Result<Timestamp, Unreadable> {
+        self.settle();
+        let Workers { workers, writer, some_unread, .. } = self;
         let mut mint = Timestamp::MAX;
-        for Worker { batches, filling, thread, .. } in self.workers {
-            // If it is gone, `join` says why.
-            _ = batches.send(filling);
-            drop(batches);
-            mint = mint.min(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        for Worker { windows, thread } in workers {
+            drop(windows);
+            mint = mint.min(joined(thread)?);
         }
-        mint
+        drop(writer.tell);
+        joined(writer.thread);
+        if some_unread { Err(Unreadable) } else { Ok(mint) }
     }
 
-    #[inline]
-    fn owner(&self, slot: u32) -> (usize, u32) {
-        ((slot % self.count) as usize, slot / self.count)
+    /// Waits until all that was said is done.
+    fn settle(&mut self) {
+        self.hand_over();
+        self.wait();
+        self.writer.settle();
     }
-}
 
-impl Worker<'_> {
-    #[inline]
-    fn push(&mut self, owner: u32, time: i64, value: f64) {
-        let batch = &mut self.filling;
-        batch.owners.push(owner);
-        batch.times.push(time);
-        batch.values.push(value);
-        if batch.owners.len() == BATCH_LEN {
+    /// What the record has of one part.
+    fn piece(&mut self, part: usize, at: At<'_>, before: Timestamp, slots: &[(u32, u32)], floats: &Floats) {
+        let queue = &mut self.parts[part].filling;
+        let (mut mark, mut runs, mut skipped) = (None, 0, 0);
+        let mut idx = 0;
+        for (slot, len) in slots {
+            let (of, member) = place(*slot);
+            let is_own = *slot != NOWHERE && of == part;
+            if is_own {
+                // Reading begins shortly before the first one of the part.
+                let start = mark.get_or_insert_with(|| floats.mark(idx));
+                if runs == 0 {
+                    skipped = u32::try_from(idx - start.samples).unwrap_or_default();
+                }
+                if 0 < skipped {
+                    queue.run(Run { first: None, len: skipped });
+                    runs += 1;
+                }
+                queue.run(Run { first: Some(member), len: *len });
+                (runs, skipped) = (runs + 1, 0);
+            } else {
+                skipped += len;
+            }
+            idx += *len as usize;
+        }
+        if let Some(mark) = mark {
+            queue.piece(Piece { segment: at.bytes.clone(), offset: at.offset, mark, before, runs });
+            self.filled.changes += 1;
+        }
+    }
+
+    fn hand_over_at_times(&mut self) {
+        if 0 < self.busy {
+            self.busy -= self.done.try_iter().count();
+        }
+        if self.filled.is_full(self.limits, 1) || self.busy == 0 && self.filled.is_full(self.limits, ENOUGH) {
             self.hand_over();
         }
     }
 
+    /// Hands the queues over as soon as the last ones are worked off.
     fn hand_over(&mut self) {
-        let next = self.applied.try_recv().unwrap_or_else(|_| Batch::with_room());
-        _ = self.batches.send(std::mem::replace(&mut self.filling, next));
+        self.wait();
+        let full = self.parts.iter_mut().filter(|part| !part.filling.is_empty());
+        let tasks = full.map(|part| Task {
+            members: part.members.clone(),
+            queue: Mutex::new(std::mem::take(&mut part.filling)),
+            is_taken: AtomicBool::new(false),
+        });
+        let window = Arc::new(Window { tasks: tasks.collect() });
+        for worker in &self.workers {
+            // If it is gone, `finish` says why.
+            self.busy += usize::from(worker.windows.send(window.clone()).is_ok());
+        }
+        self.filled = Filled::default();
     }
-}
 
-impl Batch {
-    /// An empty one. The memory that is never written to costs nothing.
-    fn with_room() -> Batch {
-        Batch {
-            owners: Vec::with_capacity(BATCH_LEN),
-            times: Vec::with_capacity(BATCH_LEN),
-            values: Vec::with_capacity(BATCH_LEN),
-            ..Batch::default()
+    fn wait(&mut self) {
+        for _ in 0..std::mem::take(&mut self.busy) {
+            // If all are gone, `finish` says why.
+            _ = self.done.recv();
         }
     }
 }
 
-fn work(batches: Receiver<Batch>, empty: &SyncSender<Batch>) -> Timestamp {
-    let (mut series, mut order, mut ends, mut mint) = (Vec::new(), Vec::new(), Vec::new(), Timestamp::MAX);
-    for mut batch in batches {
-        series.append(&mut batch.series);
-        batch.sort(series.len(), &mut ends, &mut order);
-        let mut from = 0;
-        for (series, end) in series.iter().zip(&ends) {
-            let run = &order[from..*end as usize];
-            from = *end as usize;
-            mint = mint.min(batch.apply(series, run));
-        }
-        batch.clear();
-        // If there is no room, another one is waiting to be filled already.
-        _ = empty.try_send(batch);
+impl<'scope> Writer<'scope> {
+    fn start(scope: &'scope Scope<'scope, '_>, files: &'scope ChunkFiles) -> Writer<'scope> {
+        let (tell, told) = sync_channel(1);
+        Writer { tell, thread: scope.spawn(move || write(files, told)) }
     }
-    mint
+
+    /// Waits until all that it was told is written.
+    fn settle(&self) {
+        let (say, said) = sync_channel(1);
+        if self.tell.send(ToWrite::Say(say)).is_ok() {
+            _ = said.recv();
+        }
+    }
 }
 
-impl Batch {
-    fn clear(&mut self) {
-        self.owners.clear();
-        self.times.clear();
-        self.values.clear();
-        self.others.clear();
-        self.numbers = 0;
-    }
-
-    /// Orders the changes by their series, those of one series as they came: those of series `i` are at the places
-    /// `order[ends[i - 1]..ends[i]]`.
-    fn sort(&self, series: usize, ends: &mut Vec<u32>, order: &mut Vec<u32>) {
-        ends.clear();
-        ends.resize(series + 1, 0);
-        for owner in &self.owners {
-            ends[(owner & !OTHER) as usize + 1] += 1;
-        }
-        for i in 0..series {
-            ends[i + 1] += ends[i];
-        }
-        order.clear();
-        order.resize(self.owners.len(), 0);
-        // `ends[i]` is where the next change of series `i` goes: in the end, where those of series `i` end.
-        for (at, owner) in (0..).zip(&self.owners) {
-            let next = &mut ends[(owner & !OTHER) as usize];
-            order[*next as usize] = at;
-            *next += 1;
-        }
-    }
-
-    /// Makes the changes at the places `run` of a series. Returns the oldest sample that was added.
-    fn apply(&self, series: &Series, run: &[u32]) -> Timestamp {
-        let mut mint = Timestamp::MAX;
-        for at in run.iter().map(|at| *at as usize) {
-            let (t, value) = if self.owners[at] & OTHER == 0 {
-                (self.times[at], SampleValue::Float(self.values[at]))
-            } else {
-                match &self.others[usize::try_from(self.times[at]).unwrap_or(usize::MAX)] {
-                    Change::Sample(t, value) => (*t, value.clone()),
-                    Change::Start(step) => {
-                        series.set_start(*step);
-                        continue;
-                    }
-                    Change::ForgetStarts => {
-                        series.forget_starts();
-                        continue;
-                    }
-                    Change::Delete(range) => {
-                        series.delete(*range);
-                        continue;
-                    }
+/// Writes files until nobody tells of more.
+fn write(files: &ChunkFiles, told: Receiver<ToWrite>) {
+    let mut fails = false;
+    for told in told {
+        match told {
+            // What is older than a chunk in a file has no place in a later one.
+            ToWrite::File(_) if fails => {}
+            ToWrite::File(sealed) => {
+                if let Err(e) = sealed.write(files) {
+                    tracing::warn!(error = %e, "sealed chunks stay in memory");
+                    fails = true;
                 }
-            };
-            if matches!(series.add(t, value), Admission::InOrder | Admission::OutOfOrder) {
-                mint = mint.min(t);
+            }
+            ToWrite::Say(say) => _ = say.send(()),
+        }
+    }
+}
+
+/// What a thread returned; its panic is this one's.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The part of a slot, and where in it.
+fn place(slot: u32) -> (usize, u16) {
+    ((slot / PART_LEN) as usize, u16::try_from(slot % PART_LEN).unwrap_or_default())
+}
+
+/// The parts that a record has samples of, unless they are too many.
+fn parts_of(slots: &[(u32, u32)]) -> Option<Vec<usize>> {
+    let mut parts = Vec::new();
+    for (slot, _) in slots.iter().filter(|(slot, _)| *slot != NOWHERE) {
+        let (part, _) = place(*slot);
+        if !parts.contains(&part) {
+            if parts.len() == PARTS_MAX {
+                return None;
+            }
+            parts.push(part);
+        }
+    }
+    Some(parts)
+}
+
+/// What a worker knows.
+struct Job {
+    nth: usize,
+    count: usize,
+    say: SyncSender<()>,
+    write: SyncSender<ToWrite>,
+    /// Full chunks of all workers that do not fill a file yet.
+    sealed: Arc<Mutex<Gathered>>,
+    file_bytes: usize,
+}
+
+/// Says that a window is done, also when that is because of a panic: the others' work must come to an end.
+struct Done<'a>(&'a SyncSender<()>);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        // If nobody listens the log cannot be read any further.
+        _ = self.0.send(());
+    }
+}
+
+impl Job {
+    fn work(&self, windows: Receiver<Arc<Window>>) -> Result<Timestamp, Unreadable> {
+        let (mut mint, mut sheet) = (Timestamp::MAX, Sheet::default());
+        for window in windows {
+            let _done = Done(&self.say);
+            // Each begins elsewhere, so that a series mostly stays with one worker.
+            let (behind, own) = window.tasks.split_at(window.tasks.len() * self.nth / self.count);
+            for task in own.iter().chain(behind) {
+                if task.is_taken.swap(true, Relaxed) {
+                    continue;
+                }
+                let (mut members, mut queue) = (task.members.lock(), task.queue.lock());
+                members.append(&mut queue.series);
+                mint = mint.min(queue.apply(&members, &mut sheet)?);
+                drop(members);
+                let mut sealed = self.sealed.lock();
+                sealed.append(&mut sheet.sealed);
+                if let Some(enough) = sealed.take_enough(self.file_bytes) {
+                    drop(sealed);
+                    _ = self.write.send(ToWrite::File(enough));
+                }
             }
         }
-        mint
+        Ok(mint)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{Histogram, Labels, Span};
+    use model::{Histogram, Labels, SampleValue, Span, TimeRange};
 
     use super::*;
+    use crate::integrity::Findings;
     use crate::wal::SeriesRef;
 
     #[test]
-    fn large_histograms_make_small_batches() {
+    fn large_histograms_are_handed_over_a_few_at_a_time() {
         let positive_spans = vec![Span { offset: 0, length: 10_000 }];
         let positive_buckets = vec![1.0; 10_000];
         let wide = Histogram { count: 10_000.0, positive_spans, positive_buckets, ..Histogram::default() };
         let (wide, count) = (Arc::new(wide), 200);
         let series = Arc::new(Series::new(SeriesRef(1), 0, Labels::empty()));
+        let files = ChunkFiles::open(disk::Sim::new(1).root(), 16 << 20, Findings::default()).unwrap();
+        let limits = ReplayLimits { workers: 1, ..ReplayLimits::default() };
         thread::scope(|scope| {
-            let mut workers = Workers::start(scope, Some(1));
+            let mut workers = Workers::start(scope, &limits, &files);
             workers.series(&series);
             for t in 0..count {
                 workers.change(0, Change::Sample(t, SampleValue::FloatHistogram(wide.clone())));
-                assert!(workers.workers[0].filling.others.len() <= NUMBERS_MAX / 10_000, "{t}");
+                assert!(workers.filled.numbers <= limits.numbers, "{t}");
             }
-            assert_eq!(workers.finish(), 0);
+            assert_eq!(workers.finish().unwrap(), 0);
         });
         assert_eq!(series.range(), Some(TimeRange { mint: 0, maxt: count - 1 }));
     }

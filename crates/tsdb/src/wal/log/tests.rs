@@ -5,7 +5,7 @@ use disk::sim::Fault;
 use model::{Labels, Sample};
 use parking_lot::Mutex;
 
-use super::super::{Record, ReplayProgress, SampleRecord, replay};
+use super::super::{At, Record, ReplayProgress, SampleRecord, replay};
 use super::*;
 
 /// Stands for the head: any series is described by its number.
@@ -37,11 +37,12 @@ fn found(root: &Dir) -> (Vec<Timestamp>, usize) {
 
 fn open(root: &Dir) -> (Log, (Vec<Timestamp>, usize)) {
     let (mut all, mut described) = (Vec::new(), HashSet::new());
-    let mut apply = |segment: Option<u64>, record: Record| {
+    let mut apply = |at: At<'_>, record: Record| {
+        let segment = at.segment;
         match record {
-            Record::Series(series) => described.extend(series.iter().map(|(id, _)| (segment, *id))),
-            Record::Samples(samples) => {
-                for SampleRecord { series, sample } in samples {
+            Record::Series(series) => described.extend(series.iter().map(|(id, _)| (segment, id))),
+            Record::Samples(_) => {
+                for SampleRecord { series, sample } in at.floats().unwrap() {
                     assert!(described.contains(&(segment, series)), "segment {segment:?} does not describe {series:?}");
                     all.push(sample.t);
                 }

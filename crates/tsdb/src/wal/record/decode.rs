@@ -1,18 +1,13 @@
 //! Bytes to records: total over any bytes, and never asking for much more memory than they take.
 
-use model::{
-    Exemplar, Labels, LabelsBuilder, MatchOp, Matcher, Metadata, MetricKind, Pattern, ProjectId, Sample, SampleValue,
-    TimeRange, Timestamp,
-};
+use model::{Exemplar, MatchOp, Matcher, Metadata, MetricKind, Pattern, ProjectId, SampleValue, TimeRange, Timestamp};
 
+use super::raw::{Descriptions, Floats, LabelsMaker};
 use super::{
-    DeletionRecord, ExemplarRecord, FamilyMetadata, HistogramRecord, Record, SampleRecord, SeriesRef, StartRecord,
-    TombstoneRecord, histogram, kind,
+    DeletionRecord, ExemplarRecord, FamilyMetadata, HistogramRecord, Record, SeriesRef, StartRecord, TombstoneRecord,
+    histogram, kind,
 };
 use crate::chunk::varint;
-
-/// Labels of one series: far above what any ingest allows, so that sorting them is soon done.
-const LABELS_MAX: u64 = 4096;
 
 /// Bytes that the patterns of one deletion take: each is an automaton of up to a MiB or two, in a dozen bytes of a
 /// record. Twice what a request may have: another version's automata may be larger.
@@ -23,8 +18,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, &'static str> {
     let (kind, rest) = bytes.split_first().ok_or("empty record")?;
     let mut r = Reader(rest);
     match *kind {
-        kind::SERIES => series(&mut r).map(Record::Series),
-        kind::SAMPLES => samples(&mut r).map(Record::Samples),
+        kind::SERIES => Descriptions::read(rest).map(Record::Series),
+        kind::SAMPLES => Floats::read(rest).map(Record::Samples),
         kind::TOMBSTONES => all(&mut r, tombstone).map(Record::Tombstones),
         kind::DELETION => deletion(&mut r).map(Record::Deletion),
         kind::EXEMPLARS => exemplars(&mut r).map(Record::Exemplars),
@@ -56,42 +51,6 @@ fn all<T>(r: &mut Reader<'_>, one: fn(&mut Reader<'_>) -> Result<T, &'static str
     Ok(all)
 }
 
-fn series(r: &mut Reader<'_>) -> Result<Vec<(SeriesRef, Labels)>, &'static str> {
-    let (mut all, mut builder) = (Vec::new(), LabelsBuilder::default());
-    while !r.0.is_empty() {
-        let id = SeriesRef(r.u64()?);
-        all.push((id, labels(r, &mut builder)?));
-    }
-    Ok(all)
-}
-
-fn labels(r: &mut Reader<'_>, builder: &mut LabelsBuilder) -> Result<Labels, &'static str> {
-    let count = r.uvarint()?;
-    if LABELS_MAX < count {
-        return Err("too many labels");
-    }
-    builder.clear();
-    for _ in 0..count {
-        let name = r.text()?;
-        if name.is_empty() {
-            return Err("a label without a name");
-        }
-        builder.set(name, r.text()?);
-    }
-    Ok(builder.build())
-}
-
-fn samples(r: &mut Reader<'_>) -> Result<Vec<SampleRecord>, &'static str> {
-    let Some(first) = r.first()? else { return Ok(Vec::new()) };
-    // The shortest sample is ten bytes.
-    let mut all = Vec::with_capacity(r.0.len() / 10);
-    while !r.0.is_empty() {
-        let (series, t) = r.series_and_time(first)?;
-        all.push(SampleRecord { series, sample: Sample { t, v: r.float()? } });
-    }
-    Ok(all)
-}
-
 fn histograms(r: &mut Reader<'_>, integers: bool) -> Result<Vec<HistogramRecord>, &'static str> {
     let Some(first) = r.first()? else { return Ok(Vec::new()) };
     let mut all = Vec::new();
@@ -108,11 +67,11 @@ fn histograms(r: &mut Reader<'_>, integers: bool) -> Result<Vec<HistogramRecord>
 
 fn exemplars(r: &mut Reader<'_>) -> Result<Vec<ExemplarRecord>, &'static str> {
     let Some(first) = r.first()? else { return Ok(Vec::new()) };
-    let (mut all, mut builder) = (Vec::new(), LabelsBuilder::default());
+    let (mut all, mut maker) = (Vec::new(), LabelsMaker::default());
     while !r.0.is_empty() {
         let (series, t) = r.series_and_time(first)?;
         let v = r.float()?;
-        let exemplar = Exemplar { labels: labels(r, &mut builder)?, t, v };
+        let exemplar = Exemplar { labels: maker.take(r)?, t, v };
         all.push(ExemplarRecord { series, exemplar });
     }
     Ok(all)
@@ -204,7 +163,31 @@ impl<'a> Reader<'a> {
         Ok(Some((self.u64()?, self.u64()?.cast_signed())))
     }
 
-    fn series_and_time(&mut self, (id0, t0): (u64, Timestamp)) -> Result<(SeriesRef, Timestamp), &'static str> {
+    /// A float sample: whose, when, and the bits of its value.
+    #[inline(always)]
+    pub(super) fn sample(&mut self, first: (u64, Timestamp)) -> Result<(SeriesRef, Timestamp, u64), &'static str> {
+        // Nearly all have a series close to the first one, and its time.
+        let (id, t, rest) = match self.0 {
+            [id @ ..0x80, t @ ..0x80, rest @ ..] => (u64::from(*id), u64::from(*t), rest),
+            [id, more @ ..0x80, t @ ..0x80, rest @ ..] => {
+                (u64::from(id & 0x7f) | u64::from(*more) << 7, u64::from(*t), rest)
+            }
+            _ => {
+                let (series, t) = self.series_and_time(first)?;
+                return Ok((series, t, self.u64()?));
+            }
+        };
+        let (bits, rest) = rest.split_first_chunk().ok_or("record cut short")?;
+        self.0 = rest;
+        let (id, t) = (varint::signed(id), varint::signed(t));
+        Ok((SeriesRef(first.0.wrapping_add(id.cast_unsigned())), first.1.wrapping_add(t), u64::from_be_bytes(*bits)))
+    }
+
+    #[inline]
+    pub(super) fn series_and_time(
+        &mut self,
+        (id0, t0): (u64, Timestamp),
+    ) -> Result<(SeriesRef, Timestamp), &'static str> {
         let series = SeriesRef(id0.wrapping_add(self.varint()?.cast_unsigned()));
         Ok((series, t0.wrapping_add(self.varint()?)))
     }
@@ -221,12 +204,14 @@ impl<'a> Reader<'a> {
         Ok(*byte)
     }
 
-    fn u64(&mut self) -> Result<u64, &'static str> {
+    #[inline]
+    pub(super) fn u64(&mut self) -> Result<u64, &'static str> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or("record cut short")?;
         self.0 = rest;
         Ok(u64::from_be_bytes(*bytes))
     }
 
+    #[inline]
     pub(super) fn float(&mut self) -> Result<f64, &'static str> {
         self.u64().map(f64::from_bits)
     }
@@ -237,14 +222,21 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<i64, &'static str> {
         let (value, rest) = varint::split_varint(self.0).ok_or("number cut short or too long")?;
         self.0 = rest;
         Ok(value)
     }
 
-    fn text(&mut self) -> Result<&'a str, &'static str> {
+    pub(super) fn text(&mut self) -> Result<&'a str, &'static str> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| "text is not UTF-8")
+    }
+
+    /// Bytes with their length in front.
+    #[inline]
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], &'static str> {
         let len = usize::try_from(self.uvarint()?).map_err(|_| "text too long")?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| "text is not UTF-8")
+        self.take(len)
     }
 }

@@ -3,14 +3,16 @@
 mod decode;
 mod encode;
 mod histogram;
+mod raw;
 
 use hashbrown::HashSet;
-use model::{Exemplar, Labels, Matcher, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
+use model::{Exemplar, Matcher, Metadata, ProjectId, Sample, SampleValue, TimeRange, Timestamp};
 
 pub(crate) use decode::decode;
 pub(super) use decode::decode_end;
 pub(crate) use encode::Records;
 pub(super) use encode::end;
+pub(crate) use raw::{Descriptions, FloatReader, Floats, Mark, RawLabels};
 
 /// The first byte of a record. Source: Prometheus `tsdb/record/record.go`, `Type`; those from 128 on are our own, which
 /// Prometheus skips as it skips every type it does not know.
@@ -93,8 +95,9 @@ pub(crate) struct FamilyMetadata {
 /// A decoded record.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Record {
-    Series(Vec<(SeriesRef, Labels)>),
-    Samples(Vec<SampleRecord>),
+    Series(Descriptions),
+    /// Read where they stand.
+    Samples(Floats),
     Histograms(Vec<HistogramRecord>),
     Exemplars(Vec<ExemplarRecord>),
     Tombstones(Vec<TombstoneRecord>),
@@ -119,7 +122,10 @@ pub(crate) enum Record {
 /// Adds the series that a record says something of, apart from describing them.
 pub(super) fn mentioned(record: &[u8], into: &mut HashSet<SeriesRef>) {
     match decode(record) {
-        Ok(Record::Samples(all)) => into.extend(all.iter().map(|record| record.series)),
+        Ok(Record::Samples(floats)) => {
+            let each = |(first, len): (SeriesRef, u32)| (0..u64::from(len)).map(move |i| first.0.wrapping_add(i));
+            into.extend(floats.series.into_iter().flat_map(each).map(SeriesRef));
+        }
         Ok(Record::Histograms(all)) => into.extend(all.iter().map(|record| record.series)),
         Ok(Record::Exemplars(all)) => into.extend(all.iter().map(|record| record.series)),
         Ok(Record::Tombstones(all)) => into.extend(all.iter().map(|record| record.series)),

@@ -32,10 +32,10 @@ fn segment(commits: &[Records]) -> Vec<u8> {
 
 fn timestamps(root: &Dir) -> (Vec<i64>, Replayed) {
     let mut all = Vec::new();
-    let mut apply = |_, record| match record {
-        Record::Samples(samples) => {
-            all.extend(samples.iter().map(|s| s.sample.t));
-            samples.iter().map(|s| s.sample.t).max().unwrap()
+    let mut apply = |at: At<'_>, record| match record {
+        Record::Samples(floats) => {
+            all.extend(at.floats().unwrap().iter().map(|s| s.sample.t));
+            floats.newest
         }
         Record::Tombstones(_) | Record::Series(_) => Timestamp::MIN,
         other => panic!("{other:?}"),
