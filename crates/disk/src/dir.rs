@@ -133,7 +133,12 @@ impl Dir {
         let file = self.create(&tmp)?;
         write(&file)?;
         file.sync()?;
-        self.rename(&tmp, &self.path.join(name))?;
+        self.replace_with(&tmp, name)
+    }
+
+    /// Lets file `tmp`, which is synced, take the place of `name`, durably.
+    pub fn replace_with(&self, tmp: &str, name: &str) -> Result<(), DiskError> {
+        self.rename(tmp, &self.path.join(name))?;
         self.sync()
     }
 

@@ -16,6 +16,8 @@ use crate::state::App;
 const REGISTRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Writes resume within five seconds after the disk does.
 const HEAL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether an image of the head is due: much is written in a second.
+const IMAGE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked whether a minute is due.
 const RECORDER_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -51,6 +53,20 @@ pub(crate) async fn heal(app: App) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("the log is still read-only: {error}"),
             Err(panic) => tracing::error!("heal the log: {panic}"),
+        }
+    }
+}
+
+/// Keeps the next start quick, as much as comes in; ends when dropped.
+pub(crate) async fn image(app: App) {
+    let mut ticks = ticks(IMAGE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let app = app.clone();
+        match tokio::task::spawn_blocking(move || app.store().image()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the head has no new image: {error}"),
+            Err(panic) => tracing::error!("write an image of the head: {panic}"),
         }
     }
 }

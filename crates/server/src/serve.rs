@@ -118,6 +118,7 @@ async fn until_shutdown(app: &App, shutdown: impl Future<Output = ()>) -> Result
     let ticks = [
         tokio::spawn(maintenance::maintain(app.clone())),
         tokio::spawn(maintenance::heal(app.clone())),
+        tokio::spawn(maintenance::image(app.clone())),
         tokio::spawn(maintenance::record(app.clone())),
     ];
     shutdown.await;

@@ -91,6 +91,11 @@ impl Store {
         self.db.load_full().map_or(Ok(()), |db| db.heal())
     }
 
+    /// Writes an image of the head if one is due, for a quick start; blocking.
+    pub(crate) fn image(&self) -> Result<(), TsdbError> {
+        self.db.load_full().map_or(Ok(()), |db| db.image())
+    }
+
     /// Does the work that is due; blocking.
     pub(crate) fn maintain(&self, now: Timestamp) -> Result<(), TsdbError> {
         self.db.load_full().map_or(Ok(()), |db| db.maintain(now))

@@ -4,6 +4,7 @@ mod adoption;
 mod blocks;
 mod covers;
 mod delete;
+mod image;
 mod maintain;
 mod retention;
 mod scrub;
@@ -21,12 +22,13 @@ use ulid::Ulid;
 
 use crate::block::{Block, BlockMeta, LogCovers};
 use crate::error::TsdbError;
-use crate::head::{Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, ReplayLimits, WalCovers};
+use crate::head::{self, Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, Image, Kept, Known, ReplayLimits, WalCovers};
 use crate::integrity::{Finding, Findings};
 use crate::options::Options;
 use crate::querier::Querier;
 use crate::stats::Stats;
 use crate::wal::{self, ReplayProgress, WAL_DIR};
+use image::Imaged;
 use scrub::Scrub;
 
 pub(crate) use adoption::adopted;
@@ -55,6 +57,7 @@ pub struct Db {
     /// Blocks that no compaction can better.
     settled: Mutex<BTreeSet<Ulid>>,
     scrub: Mutex<Scrub>,
+    imaged: Mutex<Imaged>,
     /// Up to where the head was last flushed on its schedule.
     flushed: AtomicI64,
     /// Out-of-order samples at the last flush.
@@ -82,9 +85,17 @@ impl Db {
         let said = blocks.iter().map(|block| block.meta().log_covers()).chain([&gone]);
         let covers = WalCovers::new(said, all_opened, wal::store_of(&dir)?).and_adopted(adopted);
         let maxt = blocks::newest(&blocks);
-        let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, findings.clone())?;
+        let kept = Kept::none(findings.clone());
+        let image = Image::open(&dir, &covers, &kept);
+        if image.is_none() {
+            head::remove_image(&dir)?;
+        }
+        let kept = kept.with(image.as_ref().map(Image::files).unwrap_or_default());
+        let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, kept)?;
+        let known = Known { image, covers, maxt };
         let (head, replayed) =
-            Head::restore(&dir, chunk_files, options.clone(), &covers, maxt, progress, &ReplayLimits::default())?;
+            Head::restore(&dir, chunk_files, options.clone(), &known, progress, &ReplayLimits::default())?;
+        let imaged = Imaged::at_start(known.image.as_ref(), progress.bytes().0);
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
         tracing::info!(store = %head.log().store(), records = replayed.records, blocks = blocks.len(), "store opened");
@@ -104,6 +115,7 @@ impl Db {
             waiting: AtomicUsize::new(0),
             settled: Mutex::default(),
             scrub: Mutex::new(Scrub::new(seed)),
+            imaged: Mutex::new(imaged),
             flushed: AtomicI64::new(maxt),
             late_at_flush: AtomicU64::new(0),
             compactions: AtomicU64::new(0),
@@ -174,6 +186,9 @@ impl Db {
 
     /// Closes the store. Everything acknowledged is durable already; if the disk takes it, the log says so.
     pub fn close(self) {
+        if let Err(error) = self.image_at_end() {
+            tracing::warn!(%error, "the next start reads the log without an image of the head");
+        }
         if let Err(error) = self.head.close_log() {
             tracing::warn!(%error, "the log ends without saying so");
         }

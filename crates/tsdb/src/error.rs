@@ -19,6 +19,9 @@ pub enum TsdbError {
     /// A record of the log could be read at first and then not any more.
     #[error("the log does not read the same twice: restart once the disk is sound")]
     LogChanged,
+    /// A head image would be larger than its numbers can say.
+    #[error("the head is too large for an image of it")]
+    ImageTooLarge,
     /// A block could not be written or read.
     #[error(transparent)]
     Block(#[from] BlockError),

@@ -130,8 +130,7 @@ mod tests {
 
     use super::*;
     use crate::block::Block;
-    use crate::head::{Appender, ChunkFiles, ReplayLimits, SeriesKey, WalCovers};
-    use crate::integrity::Findings;
+    use crate::head::{Appender, ChunkFiles, Kept, Known, ReplayLimits, SeriesKey};
     use crate::options::Options;
     use crate::wal::ReplayProgress;
 
@@ -185,18 +184,10 @@ mod tests {
         let dir = Dir::open(tmp.path()).unwrap();
         let restore = || {
             let progress = ReplayProgress::default();
-            let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-            Head::restore(
-                &dir,
-                files,
-                Options::default(),
-                &WalCovers::default(),
-                Timestamp::MIN,
-                &progress,
-                &ReplayLimits::default(),
-            )
-            .unwrap()
-            .0
+            let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), 1 << 20, Kept::default()).unwrap();
+            Head::restore(&dir, files, Options::default(), &Known::default(), &progress, &ReplayLimits::default())
+                .unwrap()
+                .0
         };
         let head = restore();
         add(&head, 1, &[10, 130, 250]);

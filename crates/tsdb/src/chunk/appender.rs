@@ -1,6 +1,6 @@
 //! An open chunk of any encoding, and whole runs of samples cut into chunks.
 
-use model::{Sample, SampleValue, Timestamp};
+use model::{Sample, SampleValue, TimeRange, Timestamp};
 
 use super::histogram::{HistogramAppender, Whole};
 use super::xor::XorValue;
@@ -41,6 +41,18 @@ impl ChunkAppender {
             SampleValue::FloatHistogram(h) => Kind::FloatHistogram(Box::new(HistogramAppender::start(t, h))),
         };
         ChunkAppender { kind }
+    }
+
+    /// Goes on behind the last sample of a chunk that has one or more; nothing if an appender would not make such a chunk.
+    /// Cost: decodes it, and encodes histograms anew.
+    pub(crate) fn resume(encoding: Encoding, bytes: &[u8]) -> Option<ChunkAppender> {
+        if encoding == Encoding::Xor {
+            return Some(ChunkAppender { kind: Kind::Xor(XorAppender::resume(bytes.to_vec()).ok()?) });
+        }
+        let samples = super::samples(encoding, bytes, TimeRange::ALL).ok()?;
+        let ((t, first), others) = samples.split_first()?;
+        let mut chunk = ChunkAppender::start(*t, first);
+        others.iter().all(|(t, value)| chunk.append(*t, value)).then_some(chunk)
     }
 
     /// A chunk of one sample that follows this one: a chunk of histograms notes whether a counter was reset between.

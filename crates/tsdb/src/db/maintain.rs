@@ -39,6 +39,9 @@ impl Db {
         if let Err(error) = self.head.offload() {
             tracing::warn!(%error, "sealed chunks stay in memory");
         }
+        if let Err(error) = self.image_if_due() {
+            tracing::warn!(%error, "the head has no new image");
+        }
         self.set_aside_unreadable()?;
         removed?;
         for _ in 0..COMPACTIONS_MAX {
@@ -97,6 +100,7 @@ impl Db {
 
     pub(super) fn flush_before(&self, before: Timestamp) -> Result<(), TsdbError> {
         let late = self.head.out_of_order();
+        let had_image = self.remove_image()?;
         flush::flush_head(&self.dir, &self.head, before, &mut |meta: &BlockMeta| {
             self.swap_blocks(Some(self.open_written(&meta.ulid.to_string())?), &[]);
             Ok(())
@@ -105,6 +109,9 @@ impl Db {
             self.flushed.store(before, Relaxed);
         }
         self.late_at_flush.store(late, Relaxed);
+        if had_image && let Err(error) = self.image_again() {
+            tracing::warn!(%error, "there is no image of the head for now");
+        }
         Ok(())
     }
 

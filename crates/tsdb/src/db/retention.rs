@@ -7,7 +7,7 @@ use model::Timestamp;
 use super::Db;
 use crate::block::Block;
 use crate::error::TsdbError;
-use crate::head::CHUNKS_HEAD_DIR;
+use crate::head::{CHUNKS_HEAD_DIR, IMAGE_FILE};
 use crate::wal::WAL_DIR;
 
 impl Db {
@@ -39,11 +39,15 @@ impl Db {
         self.retire(None, &beyond, "the store is larger than its retention allows")
     }
 
-    /// Bytes on disk that are no blocks: the log and the head's chunks.
+    /// Bytes on disk that are no blocks: the log, the head's chunks and its image.
     fn log_bytes(&self) -> Result<u64, TsdbError> {
         let mut bytes = 0;
-        for entry in self.dir.list()?.iter().filter(|entry| [WAL_DIR, CHUNKS_HEAD_DIR].contains(&&*entry.name)) {
-            bytes += self.dir.sub(&entry.name)?.size_bytes()?;
+        for entry in self.dir.list()? {
+            bytes += match entry.name.as_str() {
+                WAL_DIR | CHUNKS_HEAD_DIR => self.dir.sub(&entry.name)?.size_bytes()?,
+                IMAGE_FILE => entry.len,
+                _ => 0,
+            };
         }
         Ok(bytes)
     }

@@ -1,6 +1,7 @@
 //! Head chunk files: sealed chunks out of the memory of the process, mapped from where the kernel may drop them.
 //!
-//! They are never the truth. The log is: what is found at a start is removed, and written anew as the log is replayed.
+//! They are never the truth. The log is: at a start those stay that a sound head image refers to, and what the others had
+//! is written anew as the log is replayed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +46,28 @@ pub(crate) struct ChunkFiles {
     files: Mutex<Files>,
     /// A chunk was found damaged: the log has samples that nothing else has any more.
     is_damaged: Arc<AtomicBool>,
+    /// Files that the head image refers to.
+    imaged: Mutex<Vec<Arc<ChunkFile>>>,
+}
+
+/// Head chunk files that are kept over a start, and where their damage is told.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    files: Vec<Arc<ChunkFile>>,
+    findings: Findings,
+    is_damaged: Arc<AtomicBool>,
+}
+
+impl Kept {
+    /// No files; damage is told to `findings`.
+    pub(crate) fn none(findings: Findings) -> Kept {
+        Kept { findings, ..Kept::default() }
+    }
+
+    /// The same with `files`, the oldest first.
+    pub(crate) fn with(self, files: Vec<Arc<ChunkFile>>) -> Kept {
+        Kept { files, ..self }
+    }
 }
 
 #[derive(Debug)]
@@ -55,8 +78,11 @@ struct Files {
     mapped: VecDeque<Arc<ChunkFile>>,
 }
 
+/// A file with chunks: one of these, or a head image.
 #[derive(Debug)]
-struct ChunkFile {
+pub(crate) struct ChunkFile {
+    path: String,
+    /// Its number in the directory; 0 for the image.
     number: u64,
     map: Map,
     findings: Findings,
@@ -90,17 +116,31 @@ pub(crate) struct MappedChunk {
 }
 
 impl ChunkFiles {
-    /// Removes the files that are in `dir`; new ones will have `file_bytes` of chunks or a bit more.
-    pub(crate) fn open(dir: Dir, file_bytes: usize, findings: Findings) -> Result<ChunkFiles, DiskError> {
+    /// Removes the files that are in `dir` apart from those of `kept`, the oldest first; new ones will have `file_bytes` of
+    /// chunks or a bit more.
+    pub(crate) fn open(dir: Dir, file_bytes: usize, kept: Kept) -> Result<ChunkFiles, DiskError> {
+        let Kept { files: imaged, findings, is_damaged } = kept;
         for entry in dir.list()?.into_iter().filter(|entry| !entry.is_dir) {
             let number = entry.name.strip_suffix(TMP_SUFFIX).unwrap_or(&entry.name);
-            if number.bytes().all(|byte| byte.is_ascii_digit()) {
+            let is_kept = imaged.iter().any(|file| name(file.number) == entry.name);
+            if number.bytes().all(|byte| byte.is_ascii_digit()) && !is_kept {
                 dir.remove(&entry.name)?;
             }
         }
         dir.sync()?;
-        let files = Mutex::new(Files { next: 1, mapped: VecDeque::new() });
-        Ok(ChunkFiles { dir, findings, file_bytes, files, is_damaged: Arc::default() })
+        let next = imaged.last().map_or(1, |file| file.number + 1);
+        let files = Mutex::new(Files { next, mapped: imaged.iter().cloned().collect() });
+        Ok(ChunkFiles { dir, findings, file_bytes, files, is_damaged, imaged: Mutex::new(imaged) })
+    }
+
+    /// Notes that the image on disk refers to `files`, and may be followed by one that does not.
+    pub(super) fn keep_also(&self, files: &[Arc<ChunkFile>]) {
+        self.imaged.lock().extend_from_slice(files);
+    }
+
+    /// Notes that the image on disk refers to `files` and to no others.
+    pub(super) fn keep(&self, files: Vec<Arc<ChunkFile>>) {
+        *self.imaged.lock() = files;
     }
 
     /// Writes one file and maps it. Returns where each chunk is, in the order of `chunks`.
@@ -125,7 +165,7 @@ impl ChunkFiles {
         files.next += 1;
         let map = self.dir.map(&name)?;
         let (findings, is_damaged) = (self.findings.clone(), self.is_damaged.clone());
-        let file = Arc::new(ChunkFile { number, map, findings, is_damaged });
+        let file = Arc::new(ChunkFile { path: path(number), number, map, findings, is_damaged });
         files.mapped.push_back(file.clone());
         Ok(places.into_iter().map(|(offset, len)| MappedChunk { file: file.clone(), offset, len }).collect())
     }
@@ -207,7 +247,47 @@ impl Gathered {
     }
 }
 
+impl ChunkFile {
+    /// File `number` in the directory `dir`.
+    pub(super) fn open(dir: &Dir, number: u64, kept: &Kept) -> Result<ChunkFile, DiskError> {
+        Ok(ChunkFile::of(path(number), number, dir.map(&name(number))?, kept))
+    }
+
+    /// The file at `path`, with the bytes of `map`.
+    pub(super) fn of(path: String, number: u64, map: Map, kept: &Kept) -> ChunkFile {
+        ChunkFile { path, number, map, findings: kept.findings.clone(), is_damaged: kept.is_damaged.clone() }
+    }
+
+    /// The bytes in it.
+    pub(super) fn len(&self) -> u64 {
+        self.map.len() as u64
+    }
+}
+
 impl MappedChunk {
+    /// The chunk at `offset` of `file`, with `len` bytes of samples.
+    pub(super) fn of(file: Arc<ChunkFile>, offset: u32, len: u32) -> MappedChunk {
+        MappedChunk { file, offset, len }
+    }
+
+    /// The number of its file, unless that is an image; where it begins, and its bytes of samples.
+    pub(super) fn place(&self) -> (Option<u64>, u32, u32) {
+        (Some(self.file.number).filter(|number| *number != 0), self.offset, self.len)
+    }
+
+    /// Its file.
+    pub(super) fn file(&self) -> &Arc<ChunkFile> {
+        &self.file
+    }
+
+    /// Whether it is there, undamaged, and of this series, range and encoding. Cost: its checksum.
+    pub(super) fn is(&self, series: SeriesRef, range: TimeRange, encoding: Encoding) -> bool {
+        let mut header = Vec::with_capacity(CHUNK_HEADER_BYTES);
+        push_header(series, range, encoding, &mut header);
+        let bytes = self.file.map.get(self.offset as usize..);
+        bytes.is_some_and(|bytes| bytes.starts_with(&header)) && self.checked().is_some()
+    }
+
     /// The encoded samples.
     ///
     /// Errors: a checksum that does not match; it is noted as a finding. Cost: the checksum of the chunk.
@@ -215,7 +295,7 @@ impl MappedChunk {
         self.checked().ok_or_else(|| {
             self.file.is_damaged.store(true, Relaxed);
             self.file.findings.add(Finding {
-                file: format!("{CHUNKS_HEAD_DIR}/{}", name(self.file.number)),
+                file: self.file.path.clone(),
                 what: format!("byte {}: the checksum of a chunk does not match", self.offset),
                 lost: LOST.to_owned(),
                 range: Some(range),
@@ -250,7 +330,7 @@ fn write_all<'a>(
     for chunk in chunks {
         let start = usize::try_from(file.len()).unwrap_or(usize::MAX) + buf.len();
         places.push((small(start), small(chunk.bytes.len())));
-        push(chunk, &mut buf);
+        push(chunk.series, chunk.range, chunk.encoding, &chunk.bytes, &mut buf);
         if BUFFER_BYTES <= buf.len() {
             file.append(&buf)?;
             buf.clear();
@@ -260,16 +340,24 @@ fn write_all<'a>(
 }
 
 /// Adds a chunk to the bytes of a file.
-fn push(chunk: &Sealed, into: &mut Vec<u8>) {
+pub(super) fn push(series: SeriesRef, range: TimeRange, encoding: Encoding, bytes: &[u8], into: &mut Vec<u8>) {
     let start = into.len();
-    into.extend_from_slice(&chunk.series.0.to_be_bytes());
-    into.extend_from_slice(&chunk.range.mint.to_be_bytes());
-    into.extend_from_slice(&chunk.range.maxt.to_be_bytes());
-    into.push(chunk.encoding.byte());
-    varint::push_uvarint(into, chunk.bytes.len() as u64);
-    into.extend_from_slice(&chunk.bytes);
+    push_header(series, range, encoding, into);
+    varint::push_uvarint(into, bytes.len() as u64);
+    into.extend_from_slice(bytes);
     let crc = crc32c::crc32c(&into[start..]);
     into.extend_from_slice(&crc.to_be_bytes());
+}
+
+fn push_header(series: SeriesRef, range: TimeRange, encoding: Encoding, into: &mut Vec<u8>) {
+    into.extend_from_slice(&series.0.to_be_bytes());
+    into.extend_from_slice(&range.mint.to_be_bytes());
+    into.extend_from_slice(&range.maxt.to_be_bytes());
+    into.push(encoding.byte());
+}
+
+fn path(number: u64) -> String {
+    format!("{CHUNKS_HEAD_DIR}/{}", name(number))
 }
 
 fn name(number: u64) -> String {

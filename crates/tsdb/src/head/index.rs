@@ -38,12 +38,29 @@ impl HeadIndex {
 
     /// Adds a series that is not there yet.
     pub(crate) fn insert(&mut self, id: SeriesRef, labels: Labels) -> Arc<Series> {
+        let series = self.insert_unlisted(id, labels);
+        self.list(&series);
+        series
+    }
+
+    /// The same without its postings: until they are there too, only [`HeadIndex::get`] knows of it.
+    pub(super) fn insert_unlisted(&mut self, id: SeriesRef, labels: Labels) -> Arc<Series> {
         debug_assert!(self.get(&labels).is_none(), "series {labels} is in the head already");
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 series in the head")
         });
         let series = Arc::new(Series::new(id, slot, labels));
+        self.slots[slot as usize] = Some(series.clone());
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |slot: &u32| hash(hasher, &occupied(slots, *slot).labels);
+        self.by_labels.insert_unique(hash(hasher, &series.labels), slot, rehash);
+        series
+    }
+
+    /// Adds the postings of a series that was inserted without them.
+    pub(super) fn list(&mut self, series: &Series) {
+        let slot = series.slot;
         for (name, value) in series.labels.iter() {
             let values = match self.postings.get_mut(name) {
                 Some(values) => values,
@@ -59,11 +76,6 @@ impl HeadIndex {
             Some(count) => *count += 1,
             None => _ = self.by_project.insert(project(&series.labels).into(), 1),
         }
-        self.slots[slot as usize] = Some(series.clone());
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let rehash = |slot: &u32| hash(hasher, &occupied(slots, *slot).labels);
-        self.by_labels.insert_unique(hash(hasher, &series.labels), slot, rehash);
-        series
     }
 
     /// Removes a series that is there.

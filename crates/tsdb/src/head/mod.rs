@@ -12,6 +12,7 @@ mod exemplars;
 mod families;
 mod follow;
 mod hold;
+mod image;
 mod index;
 mod restore;
 mod same;
@@ -26,11 +27,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use dashmap::DashMap;
-use disk::DiskError;
+use disk::{Dir, DiskError};
 use model::{Labels, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
-use crate::error::Rejection;
+use crate::error::{Rejection, TsdbError};
 use crate::options::Options;
 use crate::wal::{ExemplarRecord, Log, Records, SeriesRef};
 use commit::Commit;
@@ -38,10 +39,11 @@ use exemplars::Exemplars;
 use families::Families;
 
 pub use append::{AppendBounds, AppendReport, Appender, Copies, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
-pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, LOST};
+pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, Kept, LOST};
 pub use follow::Follower;
+pub(crate) use image::{IMAGE_FILE, Image, remove as remove_image};
 pub(crate) use index::HeadIndex;
-pub(crate) use restore::{ReplayLimits, WalCovers};
+pub(crate) use restore::{Known, ReplayLimits, WalCovers};
 pub(crate) use series::Series;
 pub(crate) use snapshot::{HeadChunk, Snapshot};
 
@@ -194,6 +196,25 @@ impl Head {
             chunk_files::offload(&self.chunk_files, &self.all_series())?;
         }
         self.chunk_files.remove_unused()
+    }
+
+    /// Writes an image of the head to the data directory `root`, which spares the next start the log's segments up to
+    /// `segment`, of which blocks cover `before`. Returns its bytes, or nothing if there is none. Flushes and deletions must
+    /// wait meanwhile; commits need not.
+    pub(crate) fn write_image(&self, root: &Dir, segment: u64, before: Timestamp) -> Result<Option<u64>, TsdbError> {
+        image::write(self, root, segment, before)
+    }
+
+    /// Removes the image in the data directory `root`: a flush is about to take from the head what it has.
+    pub(crate) fn remove_image(&self, root: &Dir) -> Result<(), DiskError> {
+        image::remove(root)?;
+        self.chunk_files.keep(Vec::new());
+        Ok(())
+    }
+
+    /// The highest number that a series got.
+    fn newest_id(&self) -> u64 {
+        self.next_id.load(Relaxed).saturating_sub(1)
     }
 
     /// The log.

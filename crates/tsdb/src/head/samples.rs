@@ -59,7 +59,10 @@ impl HeadSamples {
     pub(super) fn add(&mut self, t: Timestamp, value: SampleValue) -> Placed {
         match &self.newest {
             Some((newest, kept)) if t == *newest => same_time(kept, &value),
-            Some((newest, _)) if t < *newest => self.add_late(t, value),
+            Some((newest, _)) if t < *newest => match self.kept_at(t) {
+                Some(kept) => same_time(&kept, &value),
+                None => self.insert_late(t, value),
+            },
             _ => {
                 self.push(t, value);
                 Placed::InOrder
@@ -69,10 +72,15 @@ impl HeadSamples {
 
     /// Adds float samples one after the other. Returns the oldest one that was not there.
     pub(super) fn add_floats(&mut self, mut floats: &[Sample]) -> Option<Timestamp> {
-        let mut oldest = None;
+        let (mut oldest, mut decoded) = (None, None);
         while let Some((Sample { t, v }, behind)) = floats.split_first() {
             let pushed = self.push_floats(floats);
-            let is_new = 0 < pushed || matches!(self.add(*t, SampleValue::Float(*v)), Placed::InOrder | Placed::Late);
+            let is_new = 0 < pushed || {
+                let value = SampleValue::Float(*v);
+                let is_late = self.newest().is_some_and(|newest| *t < newest);
+                let placed = if is_late { self.add_late(*t, value, &mut decoded) } else { self.add(*t, value) };
+                matches!(placed, Placed::InOrder | Placed::Late)
+            };
             if is_new && oldest.is_none_or(|oldest| *t < oldest) {
                 oldest = Some(*t);
             }
@@ -111,6 +119,25 @@ impl HeadSamples {
     /// The newest timestamp ever added.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.newest.as_ref().map(|(t, _)| *t)
+    }
+
+    /// The newest sample ever added.
+    pub(super) fn newest_sample(&self) -> Option<(Timestamp, SampleValue)> {
+        self.newest.clone()
+    }
+
+    /// Gives a series that has nothing its chunks, ascending, floats that came late, and its newest sample if that is a
+    /// float.
+    pub(super) fn take_up(&mut self, chunks: Vec<HeadChunk>, late: &[Sample], newest: Option<Sample>) {
+        debug_assert!(self.is_empty(), "nothing is older than an image");
+        self.sealed = chunks;
+        // Not one by one: the newest one there is may be among them.
+        for Sample { t, v } in late {
+            self.insert_late(*t, SampleValue::Float(*v));
+        }
+        let newest = newest.map(|Sample { t, v }| (t, SampleValue::Float(v)));
+        // Another one is the last sample of the last chunk, or gone with it.
+        self.newest = newest.or_else(|| self.last_kept());
     }
 
     /// Whether there is no sample.
@@ -233,6 +260,9 @@ impl HeadSamples {
 
     #[inline]
     fn push(&mut self, t: Timestamp, value: SampleValue) {
+        if self.open.is_none() {
+            self.reopen(t);
+        }
         let taken = match &mut self.open {
             Some(open) if !open.chunk.is_full() && t < open.range_end => open.chunk.append(t, &value),
             _ => false,
@@ -257,6 +287,18 @@ impl HeadSamples {
         added
     }
 
+    /// After a start the open chunk is a copy in a head image: goes on with it, if it has room for a sample at `t`. Otherwise
+    /// each start would leave a short chunk.
+    fn reopen(&mut self, t: Timestamp) {
+        let range_end = |last: &HeadChunk| BlockRange::around(last.range.mint, BLOCK_MS).end;
+        let last = self.sealed.last().filter(|last| last.is_in_image() && t < range_end(last));
+        let Some((last, Ok(bytes))) = last.map(|last| (last, last.bytes())) else { return };
+        if let Some(chunk) = ChunkAppender::resume(last.encoding, bytes).filter(|chunk| !chunk.is_full()) {
+            self.open = Some(OpenChunk { mint: last.range.mint, range_end: range_end(last), chunk });
+            self.sealed.pop();
+        }
+    }
+
     /// Seals the open chunk, if there is one, and starts the next.
     fn open_next(&mut self, t: Timestamp, value: &SampleValue) {
         let chunk = match &self.open {
@@ -269,15 +311,41 @@ impl HeadSamples {
         self.open = Some(OpenChunk { mint: t, range_end: BlockRange::around(t, BLOCK_MS).end, chunk });
     }
 
-    fn add_late(&mut self, t: Timestamp, value: SampleValue) -> Placed {
-        if let Some(kept) = self.late().and_then(|late| late.get(&t)) {
-            return same_time(kept, &value);
+    /// Adds a sample that is not the newest. `decoded` is the sealed chunk around the last such sample: after a start
+    /// many samples in a row are in one chunk already, that of a head image.
+    fn add_late(&mut self, t: Timestamp, value: SampleValue, decoded: &mut Option<Decoded>) -> Placed {
+        let sealed = self.sealed_around(t).map(|chunk| chunk.range);
+        if let Some(range) = sealed
+            && decoded.as_ref().is_none_or(|decoded| decoded.range != range)
+        {
+            let samples = self.sealed_around(t).and_then(|chunk| chunk.samples(TimeRange::ALL).ok());
+            *decoded = samples.map(|samples| Decoded { range, samples });
         }
-        if let Some(kept) = self.in_chunks(t) {
-            return same_time(&kept, &value);
-        }
+        let kept = match decoded {
+            Some(decoded) if sealed == Some(decoded.range) => decoded.at(t).cloned().or_else(|| self.late_at(t)),
+            _ => self.kept_at(t),
+        };
+        kept.map_or_else(|| self.insert_late(t, value.clone()), |kept| same_time(&kept, &value))
+    }
+
+    fn insert_late(&mut self, t: Timestamp, value: SampleValue) -> Placed {
         self.aside.get_or_insert_default().late.insert(t, value);
         Placed::Late
+    }
+
+    /// The sample at `t`, if there is one.
+    fn kept_at(&self, t: Timestamp) -> Option<SampleValue> {
+        self.late_at(t).or_else(|| self.in_chunks(t))
+    }
+
+    fn late_at(&self, t: Timestamp) -> Option<SampleValue> {
+        self.late()?.get(&t).cloned()
+    }
+
+    /// The sealed chunk that `t` lies in.
+    fn sealed_around(&self, t: Timestamp) -> Option<&HeadChunk> {
+        let idx = self.sealed.partition_point(|chunk| chunk.range.maxt < t);
+        self.sealed.get(idx).filter(|chunk| chunk.range.contains(t))
     }
 
     /// The sample at `t` among the chunks; nothing if the one that may have it is damaged. Cost: decodes that one.
@@ -285,10 +353,7 @@ impl HeadSamples {
         let at = TimeRange { mint: t, maxt: t };
         let found = match self.open.as_ref().filter(|open| open.range().contains(t)) {
             Some(open) => chunk::samples(open.chunk.encoding(), open.chunk.bytes(), at),
-            None => {
-                let idx = self.sealed.partition_point(|chunk| chunk.range.maxt < t);
-                self.sealed.get(idx).filter(|chunk| chunk.range.contains(t))?.samples(at)
-            }
+            None => self.sealed_around(t)?.samples(at),
         };
         found.ok()?.pop().map(|(_, value)| value)
     }
@@ -323,12 +388,24 @@ impl HeadSamples {
     /// not be taken for the first sample of all.
     fn last_kept(&self) -> Option<(Timestamp, SampleValue)> {
         let t = self.range()?.maxt;
-        let late = self.late().and_then(|late| late.get(&t).cloned());
-        Some((t, late.or_else(|| self.in_chunks(t)).unwrap_or(SampleValue::Float(STALE_NAN))))
+        Some((t, self.kept_at(t).unwrap_or(SampleValue::Float(STALE_NAN))))
     }
 
     fn drop_empty_aside(&mut self) {
         self.aside.take_if(|aside| aside.late.is_empty() && aside.starts.is_empty());
+    }
+}
+
+/// The samples of one sealed chunk.
+struct Decoded {
+    range: TimeRange,
+    samples: Vec<(Timestamp, SampleValue)>,
+}
+
+impl Decoded {
+    fn at(&self, t: Timestamp) -> Option<&SampleValue> {
+        let at = self.samples.binary_search_by_key(&t, |(t, _)| *t).ok()?;
+        self.samples.get(at).map(|(_, value)| value)
     }
 }
 

@@ -198,6 +198,21 @@ impl Held<'_> {
         if self.0.gone { None } else { self.0.samples.add_floats(floats) }
     }
 
+    /// What the series has inside `range`.
+    pub(super) fn snapshot(&self, range: TimeRange) -> Snapshot {
+        self.0.samples.snapshot(range)
+    }
+
+    /// The newest sample ever added.
+    pub(super) fn newest(&self) -> Option<(Timestamp, SampleValue)> {
+        self.0.samples.newest_sample()
+    }
+
+    /// Gives a series that has nothing its chunks, floats that came late, and its newest sample if that is a float.
+    pub(super) fn take_up(&mut self, chunks: Vec<HeadChunk>, late: &[Sample], newest: Option<Sample>) {
+        self.0.samples.take_up(chunks, late, newest);
+    }
+
     /// The sealed chunks.
     pub(super) fn sealed(&self) -> &[HeadChunk] {
         self.0.samples.sealed()

@@ -28,6 +28,16 @@ impl HeadChunk {
         HeadChunk { range, encoding, body: Body::Memory(bytes.into()) }
     }
 
+    /// A chunk in a file.
+    pub(super) fn mapped(range: TimeRange, encoding: Encoding, mapped: MappedChunk) -> HeadChunk {
+        HeadChunk { range, encoding, body: Body::Mapped(mapped) }
+    }
+
+    /// Whether the bytes are in a head image.
+    pub(super) fn is_in_image(&self) -> bool {
+        matches!(&self.body, Body::Mapped(mapped) if mapped.place().0.is_none())
+    }
+
     /// The encoded samples.
     ///
     /// Errors: damage in a head chunk file, which is noted as a finding.

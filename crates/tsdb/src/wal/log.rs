@@ -479,6 +479,19 @@ impl Log {
         obsolete.last().map(|(n, _)| *n)
     }
 
+    /// The closed segments up to and including `number`, each with its newest sample.
+    pub(crate) fn closed_through(&self, number: u64) -> Vec<(u64, Timestamp)> {
+        let tail = self.tail.lock();
+        tail.closed.iter().filter(|(n, _)| *n <= number).copied().collect()
+    }
+
+    /// The last closed segment that is durable to its end.
+    pub(crate) fn last_closed(&self) -> Option<u64> {
+        let tail = self.tail.lock();
+        let old = tail.old.as_ref().map(|old| old.number);
+        tail.closed.iter().map(|(n, _)| *n).rfind(|n| Some(*n) != old)
+    }
+
     /// The oldest segment that exists.
     pub(crate) fn oldest(&self) -> u64 {
         let tail = self.tail.lock();

@@ -16,14 +16,13 @@ mod verify;
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use floats::FloatRecords;
 pub(crate) use log::{Describe, Log};
-#[cfg(feature = "fuzzing")]
 pub(crate) use record::decode;
 pub(crate) use record::{
     DeletionRecord, ExemplarRecord, FamilyMetadata, Floats, HistogramRecord, Mark, RawLabels, Record, Records,
     SampleRecord, SeriesRef, StartRecord, TombstoneRecord,
 };
 pub use replay::ReplayProgress;
-pub(crate) use replay::{At, Replayed, read_late, remove_late, replay};
+pub(crate) use replay::{At, Replayed, Spared, has_late, read_late, remove_late, replay};
 pub(crate) use verify::verify;
 #[cfg(feature = "fuzzing")]
 pub(crate) use verify::verify_segment;
@@ -42,6 +41,13 @@ pub(crate) const WAL_DIR: &str = "wal";
 /// The identity of the log in the data directory `root`, if it has one yet.
 pub(crate) fn store_of(root: &disk::Dir) -> Result<Option<ulid::Ulid>, disk::DiskError> {
     identity::read(&root.sub(WAL_DIR)?)
+}
+
+/// The same, and the last segment that the newest checkpoint replaces.
+pub(crate) fn identity_of(root: &disk::Dir) -> Result<(Option<ulid::Ulid>, Option<u64>), disk::DiskError> {
+    let dir = root.sub(WAL_DIR)?;
+    let checkpoint = dir.list()?.iter().filter_map(|entry| names::checkpoint_number(&entry.name)).max();
+    Ok((identity::read(&dir)?, checkpoint))
 }
 
 /// Whether we have written to the log in the data directory `root`: then it has a name, be it a damaged one.

@@ -68,9 +68,19 @@ pub(crate) struct Replayed {
     pub(crate) findings: Vec<Finding>,
 }
 
+/// The segments that need not be read: a head image has what they say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spared<'a> {
+    /// The last one.
+    pub(crate) segment: u64,
+    /// Those that there were when the image was made, each with its newest sample.
+    pub(crate) closed: &'a [(u64, Timestamp)],
+}
+
 /// Hands every readable record to `apply` with its place, then starts the log behind them, at segment `first` or later.
 /// `apply` returns the newest timestamp of the record, by which
-/// segments become obsolete. `root` is the data directory.
+/// segments become obsolete. `root` is the data directory. Segments that are `spared` are left alone, and so is a checkpoint
+/// in the place of such segments.
 ///
 /// A commit of several records is handed over whole, or not at all when a crash cut it off. What a crash cut off is
 /// removed: it was never acknowledged. Other damage is skipped, copied to the quarantine and told. FORMAT.md says how the
@@ -79,6 +89,7 @@ pub(crate) fn replay(
     root: &Dir,
     first: u64,
     progress: &ReplayProgress,
+    spared: Option<Spared<'_>>,
     apply: &mut dyn FnMut(At<'_>, Record) -> Timestamp,
 ) -> Result<(Log, Replayed), DiskError> {
     let dir = root.sub(WAL_DIR)?;
@@ -90,10 +101,14 @@ pub(crate) fn replay(
     let mut closed = Vec::new();
     let checkpoint = entries.iter().filter_map(|e| names::checkpoint_number(&e.name)).max();
     let segments = segments_behind(&dir, &entries, checkpoint)?;
-    progress.first.store(segments.first().map_or(0, |(number, _)| *number), Relaxed);
-    progress.segments.store(segments.len() as u64, Relaxed);
-    progress.bytes.store(segments.iter().map(|(_, entry)| entry.len).sum(), Relaxed);
-    if let Some(number) = checkpoint {
+    let is_spared = |number: u64| spared.is_some_and(|spared| number <= spared.segment);
+    let to_read = || segments.iter().filter(|(number, _)| !is_spared(*number));
+    progress.first.store(to_read().next().map_or(0, |(number, _)| *number), Relaxed);
+    progress.segments.store(to_read().count() as u64, Relaxed);
+    progress.bytes.store(to_read().map(|(_, entry)| entry.len).sum(), Relaxed);
+    let is_there = |number| checkpoint == Some(number) || segments.iter().any(|(there, _)| *there == number);
+    closed.extend(spared.iter().flat_map(|spared| spared.closed).filter(|(number, _)| is_there(*number)));
+    if let Some(number) = checkpoint.filter(|number| !is_spared(*number)) {
         let sub = dir.sub(&names::checkpoint(number))?;
         let mut maxt = Timestamp::MIN;
         for entry in sub.list()?.iter().filter(|e| names::segment_number(&e.name).is_some()) {
@@ -107,7 +122,7 @@ pub(crate) fn replay(
     }
     // Others are done with a segment before they begin the next.
     let unsynced_max = if is_ours { 2 } else { 1 };
-    for (at, (number, entry)) in segments.iter().enumerate() {
+    for (at, (number, entry)) in segments.iter().enumerate().filter(|(_, (number, _))| !is_spared(*number)) {
         let tail = match segments.len() - at {
             left if unsynced_max < left => Tail::Durable,
             _ if is_ours => Tail::Marked { next: segments.get(at + 1).map(|(_, next)| next.name.as_str()) },
@@ -125,10 +140,15 @@ pub(crate) fn replay(
     Ok((Log::start(dir, store, next, closed, last_len)?, replayed))
 }
 
+/// Whether there is a second log of a Prometheus.
+pub(crate) fn has_late(root: &Dir) -> Result<bool, DiskError> {
+    Ok(root.list()?.iter().any(|entry| entry.is_dir && entry.name == LATE_DIR))
+}
+
 /// Hands the records of the second log of a Prometheus, that of samples that came late, to `apply`. Returns nothing if
 /// there is none. Markers of chunks written elsewhere need no reading: their samples are in this log too.
 pub(crate) fn read_late(root: &Dir, apply: &mut dyn FnMut(At<'_>, Record)) -> Result<Option<Replayed>, DiskError> {
-    if !root.list()?.iter().any(|entry| entry.is_dir && entry.name == LATE_DIR) {
+    if !has_late(root)? {
         return Ok(None);
     }
     let dir = root.sub(LATE_DIR)?;

@@ -23,6 +23,7 @@ pub(crate) struct Report {
 pub(crate) fn open(dir: disk::Dir) -> Result<Db, String> {
     let options = Options {
         head_chunk_file_bytes: 64,
+        head_image_log_bytes: 256,
         out_of_order_window_ms: WINDOW_MS,
         future_ms: FUTURE_MS,
         ..Options::default()

@@ -11,6 +11,7 @@ mod flips;
 mod followers;
 mod histograms;
 mod holds;
+mod image;
 mod kinds;
 mod kinds_random;
 mod load;

@@ -36,7 +36,7 @@ fn flip(path: &Path, at: u64) {
 fn chunks_come_back_and_files_go_from_the_front_when_unused() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
-    let files = ChunkFiles::open(dir.clone(), 1, Findings::default()).unwrap();
+    let files = ChunkFiles::open(dir.clone(), 1, Kept::default()).unwrap();
     let given: Vec<_> = (1..=300).map(|i| sealed(i, usize::try_from(i).unwrap())).collect();
     let first = files.write(&given).unwrap();
     for (mapped, sealed) in first.iter().zip(&given) {
@@ -65,7 +65,7 @@ fn files_of_an_earlier_run_are_removed_and_others_left_alone() {
     for name in ["000007", "000008", "000009.tmp", "notes.txt"] {
         dir.replace(name, b"x").unwrap();
     }
-    let files = ChunkFiles::open(dir.clone(), 1, Findings::default()).unwrap();
+    let files = ChunkFiles::open(dir.clone(), 1, Kept::default()).unwrap();
     files.write(&[sealed(1, 20)]).unwrap();
     assert_eq!(names(&dir), ["000001", "notes.txt"]);
 }
@@ -76,7 +76,7 @@ fn bytes_are_those_of_the_format() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
     let chunk = Sealed { range: TimeRange { mint: -1, maxt: 256 }, ..sealed(7, 3) };
-    ChunkFiles::open(dir.clone(), 1, Findings::default()).unwrap().write(&[chunk]).unwrap();
+    ChunkFiles::open(dir.clone(), 1, Kept::default()).unwrap().write(&[chunk]).unwrap();
     let bytes = dir.read("000001").unwrap();
     let header = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
     let (series, mint, maxt) = ([0, 0, 0, 0, 0, 0, 0, 7], [0xff; 8], [0, 0, 0, 0, 0, 0, 1, 0]);
@@ -90,7 +90,7 @@ fn a_damaged_chunk_is_refused_and_told_and_the_others_are_served() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = Dir::open(tmp.path()).unwrap();
     let findings = Findings::default();
-    let files = ChunkFiles::open(dir, 1, findings.clone()).unwrap();
+    let files = ChunkFiles::open(dir, 1, Kept::none(findings.clone())).unwrap();
     let mapped = files.write(&[sealed(1, 40), sealed(2, 40)]).unwrap();
     flip(&tmp.path().join("000001"), 60);
     assert!(!files.is_damaged());

@@ -11,6 +11,7 @@ use model::{
 use super::super::HeadIndex;
 use super::super::exemplars::Exemplars;
 use super::super::families::Families;
+use super::super::image::{Entry, Image, Item};
 use super::super::series::Series;
 use super::WalCovers;
 use super::queue::Change;
@@ -28,6 +29,8 @@ pub(super) struct Restored {
     pub(super) exemplars: Exemplars,
     /// By slot.
     series: Vec<Arc<Series>>,
+    /// So many of them have postings.
+    listed: usize,
     /// The highest number that the log gave each series, by slot.
     newest_ids: Vec<SeriesRef>,
     refs: Refs,
@@ -36,6 +39,8 @@ pub(super) struct Restored {
     file: NonZeroU32,
     pub(super) newest_id: u64,
     pub(super) maxt: Timestamp,
+    /// The oldest sample of an image.
+    pub(super) mint: Timestamp,
     /// A segment has samples of a series that only one before it describes. Ours do not, those of Prometheus do.
     pub(super) leaning: bool,
     adopted: Adopted,
@@ -69,15 +74,40 @@ impl Restored {
             families: Families::default(),
             exemplars,
             series: Vec::new(),
+            listed: 0,
             newest_ids: Vec::new(),
             refs: Refs::default(),
             segment: None,
             file: NonZeroU32::MIN,
             newest_id: 0,
             maxt,
+            mint: Timestamp::MAX,
             leaning: false,
             adopted: Adopted::default(),
         }
+    }
+
+    /// Takes over what an image has. Returns nothing if it cannot be read any more.
+    pub(super) fn image(&mut self, image: &Image, workers: &mut Workers<'_>) -> Option<()> {
+        let (at, no_covers) = (At { segment: None, bytes: image.map(), offset: 0 }, WalCovers::default());
+        let mut sound = Some(());
+        let walked = image.each(|item| match item {
+            Item::Record(record) => _ = self.apply(at, record, &no_covers, workers),
+            Item::Series(entry) => sound = sound.and_then(|()| self.entry(image, entry)),
+        });
+        self.newest_id = self.newest_id.max(image.newest_id());
+        self.maxt = self.maxt.max(image.maxt());
+        walked.and(sound)
+    }
+
+    fn entry(&mut self, image: &Image, entry: Entry) -> Option<()> {
+        let slot = self.slot(entry.id)?;
+        let chunks = entry.chunks.iter().map(|place| image.chunk(place)).collect::<Option<Vec<_>>>()?;
+        let oldest =
+            chunks.first().map(|chunk| chunk.range.mint).into_iter().chain(entry.late.iter().map(|s| s.t)).min();
+        self.mint = self.mint.min(oldest.unwrap_or(Timestamp::MAX));
+        self.series[slot as usize].hold().take_up(chunks, &entry.late, entry.newest);
+        Some(())
     }
 
     /// Does what a record says, or has a worker do it. Returns the newest timestamp in it.
@@ -207,7 +237,7 @@ impl Restored {
         match self.index.get(labels) {
             Some(series) => series.slot,
             None => {
-                let series = self.index.insert(id, labels.clone());
+                let series = self.index.insert_unlisted(id, labels.clone());
                 debug_assert_eq!(
                     series.slot as usize,
                     self.series.len(),
@@ -221,8 +251,17 @@ impl Restored {
         }
     }
 
+    /// Gives all series their postings. They wait for this, since nothing else can be done until the first series is there.
+    pub(super) fn list(&mut self) {
+        for series in &self.series[self.listed..] {
+            self.index.list(series);
+        }
+        self.listed = self.series.len();
+    }
+
     /// Has the series that are there so far forget what was deleted.
     fn delete(&mut self, DeletionRecord { sets, range }: &DeletionRecord, workers: &mut Workers<'_>) {
+        self.list();
         for matchers in sets {
             let slots = select::select(&self.index, matchers, &Budget::unlimited());
             for slot in slots.expect("a budget without limits interrupts nothing") {

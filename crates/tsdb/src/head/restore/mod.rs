@@ -20,11 +20,12 @@ use parking_lot::RwLock;
 use ulid::Ulid;
 
 use super::exemplars::Exemplars;
+use super::image::Image;
 use super::{ChunkFiles, Counts, Head};
 use crate::block::{LogCovers, WalCover};
 use crate::error::TsdbError;
 use crate::options::Options;
-use crate::wal::{self, At, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
+use crate::wal::{self, At, Describe, Records, ReplayProgress, Replayed, SeriesRef, Spared, StartRecord};
 use apply::Restored;
 use worker::Workers;
 
@@ -67,7 +68,7 @@ impl WalCovers {
     }
 
     /// Samples of log segment `segment` that are older than this are in blocks.
-    fn before(&self, segment: Option<u64>) -> Timestamp {
+    pub(crate) fn before(&self, segment: Option<u64>) -> Timestamp {
         let covers = self.of_blocks.iter().filter(|cover| segment.is_some_and(|number| number <= cover.segment));
         let adopted = self.adopted.iter().filter(|_| self.is_adopted(segment));
         covers.chain(adopted).map(|cover| cover.before).max().unwrap_or(Timestamp::MIN)
@@ -81,25 +82,49 @@ impl WalCovers {
     }
 }
 
+/// What is known beside the log.
+pub(crate) struct Known {
+    /// The log is read behind it only.
+    pub(crate) image: Option<Image>,
+    pub(crate) covers: WalCovers,
+    /// The newest sample of all blocks.
+    pub(crate) maxt: Timestamp,
+}
+
+impl Default for Known {
+    /// Nothing.
+    fn default() -> Known {
+        Known { image: None, covers: WalCovers::default(), maxt: Timestamp::MIN }
+    }
+}
+
 impl Head {
-    /// Replays the log of the data directory `root`; sealed chunks go to `chunk_files`. `maxt` is the newest sample of
-    /// all blocks. `limits` say how many apply it.
+    /// Replays the log of the data directory `root` as far as it must be; sealed chunks go to `chunk_files`. `limits` say
+    /// how many apply it.
     pub(crate) fn restore(
         root: &Dir,
         chunk_files: ChunkFiles,
         options: Options,
-        covers: &WalCovers,
-        maxt: Timestamp,
+        known: &Known,
         progress: &ReplayProgress,
         limits: &ReplayLimits,
     ) -> Result<(Head, Replayed), TsdbError> {
-        let mut restored = Restored::new(maxt, Exemplars::new(&options));
+        let Known { image, covers, maxt } = known;
+        let mut restored = Restored::new(*maxt, Exemplars::new(&options));
         let (log, replayed, mint) = thread::scope(|scope| {
             let mut workers = Workers::start(scope, limits, &chunk_files);
+            if let Some(image) = image {
+                restored.image(image, &mut workers).ok_or(TsdbError::LogChanged)?;
+            }
+            let spared = image.as_ref().map(|image| Spared { segment: image.segment(), closed: image.closed() });
+            let first = covers.first_free().max(image.as_ref().map_or(0, |image| image.segment().saturating_add(1)));
             let mut apply = |at: At<'_>, record| restored.apply(at, record, covers, &mut workers);
-            let (log, mut replayed) = wal::replay(root, covers.first_free(), progress, &mut apply)?;
+            let (log, mut replayed) = wal::replay(root, first, progress, spared, &mut apply)?;
             replayed.findings.extend(late::adopt(root, &log, &mut restored, &mut workers)?);
-            let mint = workers.finish().map_err(|_| TsdbError::LogChanged)?;
+            // While the workers do the rest.
+            workers.hand_over();
+            restored.list();
+            let mint = workers.finish().map_err(|_| TsdbError::LogChanged)?.min(restored.mint);
             Ok::<_, TsdbError>((log, replayed, mint))
         })?;
         if restored.leaning {
@@ -156,8 +181,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::head::Kept;
     use crate::head::{Appender, Series, SeriesKey, Snapshot};
-    use crate::integrity::Findings;
     use crate::wal::{HistogramRecord, SampleRecord, TombstoneRecord};
 
     /// Three segments, each described in itself or only in the first one, with samples at 10, 20 and 30.
@@ -165,17 +190,9 @@ mod tests {
         let root = disk::Sim::new(1).root();
         let restore = || {
             let progress = ReplayProgress::default();
-            let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-            Head::restore(
-                &root,
-                files,
-                Options::default(),
-                &WalCovers::default(),
-                Timestamp::MIN,
-                &progress,
-                &ReplayLimits::default(),
-            )
-            .unwrap()
+            let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Kept::default()).unwrap();
+            Head::restore(&root, files, Options::default(), &Known::default(), &progress, &ReplayLimits::default())
+                .unwrap()
         };
         let (head, _) = restore();
         let log = head.log();
@@ -258,8 +275,8 @@ mod tests {
     fn restore_with(root: &Dir, limits: &ReplayLimits, of_blocks: Vec<WalCover>) -> (Head, Replayed) {
         let (options, covers) = (Options::default(), WalCovers { of_blocks, adopted: None });
         let progress = ReplayProgress::default();
-        let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Findings::default()).unwrap();
-        Head::restore(root, files, options, &covers, Timestamp::MIN, &progress, limits).unwrap()
+        let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Kept::default()).unwrap();
+        Head::restore(root, files, options, &Known { covers, ..Known::default() }, &progress, limits).unwrap()
     }
 
     #[test]

@@ -276,7 +276,7 @@ impl<'scope> Workers<'scope> {
     }
 
     /// Hands the queues over as soon as the last ones are worked off.
-    fn hand_over(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         self.wait();
         let full = self.parts.iter_mut().filter(|part| !part.filling.is_empty());
         let tasks = full.map(|part| Task {
@@ -411,7 +411,7 @@ mod tests {
     use model::{Histogram, Labels, SampleValue, Span, TimeRange};
 
     use super::*;
-    use crate::integrity::Findings;
+    use crate::head::Kept;
     use crate::wal::SeriesRef;
 
     #[test]
@@ -421,7 +421,7 @@ mod tests {
         let wide = Histogram { count: 10_000.0, positive_spans, positive_buckets, ..Histogram::default() };
         let (wide, count) = (Arc::new(wide), 200);
         let series = Arc::new(Series::new(SeriesRef(1), 0, Labels::empty()));
-        let files = ChunkFiles::open(disk::Sim::new(1).root(), 16 << 20, Findings::default()).unwrap();
+        let files = ChunkFiles::open(disk::Sim::new(1).root(), 16 << 20, Kept::default()).unwrap();
         let limits = ReplayLimits { workers: 1, ..ReplayLimits::default() };
         thread::scope(|scope| {
             let mut workers = Workers::start(scope, &limits, &files);

@@ -51,7 +51,7 @@ fn open(root: &Dir) -> (Log, (Vec<Timestamp>, usize)) {
         }
         all.last().copied().unwrap_or(Timestamp::MIN)
     };
-    let (log, replayed) = replay(root, 0, &ReplayProgress::default(), &mut apply).unwrap();
+    let (log, replayed) = replay(root, 0, &ReplayProgress::default(), None, &mut apply).unwrap();
     (log, (all, replayed.findings.len()))
 }
 

@@ -41,7 +41,7 @@ fn timestamps(root: &Dir) -> (Vec<i64>, Replayed) {
         other => panic!("{other:?}"),
     };
     let progress = ReplayProgress::default();
-    let (log, replayed) = replay(root, 0, &progress, &mut apply).unwrap();
+    let (log, replayed) = replay(root, 0, &progress, None, &mut apply).unwrap();
     drop(log);
     // However it went, it is through.
     for (all, done) in [progress.segments(), progress.bytes()] {
@@ -276,7 +276,7 @@ fn records_in_a_compression_that_cannot_be_undone_are_told_and_kept() {
 #[test]
 fn the_store_keeps_its_name() {
     let root = store(&[]);
-    let name = |root: &Dir| replay(root, 0, &ReplayProgress::default(), &mut |_, _| 0).unwrap().0.store();
+    let name = |root: &Dir| replay(root, 0, &ReplayProgress::default(), None, &mut |_, _| 0).unwrap().0.store();
     let first = name(&root);
     assert_eq!(first, name(&root));
     assert_ne!(first, name(&store(&[])));

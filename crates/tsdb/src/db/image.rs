@@ -1,0 +1,110 @@
+//! When the head's image is written, so that a start has little of the log to read.
+
+use super::Db;
+use crate::error::TsdbError;
+use crate::head::{Image, WalCovers};
+
+/// An image is worth its time once the log has grown by this part of what makes one due at the latest.
+const PART: u64 = 32;
+
+/// The last image, and what came since.
+#[derive(Debug, Default)]
+pub(super) struct Imaged {
+    /// Bytes that the log had been given when it was written, counted from the start on; less than nothing if there were
+    /// some to read at the start.
+    log_bytes: i128,
+    image_bytes: u64,
+    /// The last segment of the log that it spares.
+    segment: Option<u64>,
+    /// Whether there may be one on disk.
+    is_there: bool,
+}
+
+impl Imaged {
+    /// After a start that found `image` or none, and read `read` bytes of the log.
+    pub(super) fn at_start(image: Option<&Image>, read: u64) -> Imaged {
+        Imaged {
+            log_bytes: -i128::from(read),
+            image_bytes: image.map_or(0, Image::len),
+            segment: image.map(Image::segment),
+            is_there: image.is_some(),
+        }
+    }
+}
+
+impl Db {
+    /// Writes an image of the head if the log has grown enough since the last one: the next start reads the log from there
+    /// on. Cheap when that is not so; makes way for flushes, merges and deletions.
+    pub fn image(&self) -> Result<(), TsdbError> {
+        let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
+        self.image_if_due()
+    }
+
+    pub(super) fn image_if_due(&self) -> Result<(), TsdbError> {
+        let mut imaged = self.imaged.lock();
+        let (grown, least) = (self.grown(&imaged), i128::from(imaged.image_bytes).max(self.worth_it()));
+        let closed = self.head.log().last_closed().filter(|closed| imaged.segment < Some(*closed));
+        match closed {
+            // Each segment describes all its series: better to wait for the end of one than to end it.
+            Some(segment) if least <= grown => self.write_image(&mut imaged, segment),
+            None if 2 * least.max(i128::from(self.options.head_image_log_bytes)) <= grown => {
+                self.image_now(&mut imaged)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An image at the end, if it is worth it.
+    pub(super) fn image_at_end(&self) -> Result<(), TsdbError> {
+        let mut imaged = self.imaged.lock();
+        if self.worth_it() <= self.grown(&imaged) { self.image_now(&mut imaged) } else { Ok(()) }
+    }
+
+    /// Another image after the one that a flush has removed.
+    pub(super) fn image_again(&self) -> Result<(), TsdbError> {
+        self.image_now(&mut self.imaged.lock())
+    }
+
+    /// By how much the log has grown since the last image.
+    fn grown(&self, imaged: &Imaged) -> i128 {
+        i128::from(self.head.log().stats().appended_bytes) - imaged.log_bytes
+    }
+
+    /// By how much it must have grown for an image to spare a start more than it costs.
+    fn worth_it(&self) -> i128 {
+        i128::from(self.options.head_image_log_bytes / PART)
+    }
+
+    fn image_now(&self, imaged: &mut Imaged) -> Result<(), TsdbError> {
+        self.head.cut_log()?.map_or(Ok(()), |segment| self.write_image(imaged, segment))
+    }
+
+    fn write_image(&self, imaged: &mut Imaged, segment: u64) -> Result<(), TsdbError> {
+        // Should it fail, the next attempt comes with the next segment.
+        imaged.log_bytes += self.grown(imaged);
+        (imaged.segment, imaged.is_there) = (Some(segment), true);
+        let before = self.covers().before(Some(segment));
+        if let Some(bytes) = self.head.write_image(&self.dir, segment, before)? {
+            imaged.image_bytes = bytes;
+            tracing::debug!(bytes, segment, "image of the head written");
+        }
+        Ok(())
+    }
+
+    /// Removes the image: the head is about to lose what it has. Returns whether there may have been one.
+    pub(super) fn remove_image(&self) -> Result<bool, TsdbError> {
+        let mut imaged = self.imaged.lock();
+        if imaged.is_there {
+            self.head.remove_image(&self.dir)?;
+            (imaged.image_bytes, imaged.segment) = (0, None);
+        }
+        Ok(std::mem::take(&mut imaged.is_there))
+    }
+
+    /// What the blocks and those that are gone cover of the log.
+    fn covers(&self) -> WalCovers {
+        let (blocks, gone) = (self.blocks(), self.gone.lock());
+        let said = blocks.iter().map(|block| block.meta().log_covers()).chain([&*gone]);
+        WalCovers::new(said, true, Some(self.head.log().store()))
+    }
+}
