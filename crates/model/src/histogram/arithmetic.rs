@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::side::{Side, common_bounds, exponential_bound, layout, merge, rebound, reduce, side};
+use super::side::{NOTHING, Side, common_bounds, exponential_bound, layout, merge, rebound, reduce, side};
 use super::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint};
 use crate::kahan;
 
@@ -47,9 +47,9 @@ impl Parts {
             hint: h.reset_hint,
             schema: h.schema,
             zero_threshold: h.zero_threshold,
-            zero: (h.zero_count, 0.0),
-            count: (h.count, 0.0),
-            sum: (h.sum, 0.0),
+            zero: (h.zero_count, NOTHING),
+            count: (h.count, NOTHING),
+            sum: (h.sum, NOTHING),
             positive: side(&h.positive_spans, &h.positive_buckets),
             negative: side(&h.negative_spans, &h.negative_buckets),
             custom_bounds: h.custom_bounds.clone(),

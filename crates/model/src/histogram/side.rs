@@ -11,6 +11,9 @@ pub(super) struct Indexed {
     pub(super) c: f64,
 }
 
+/// What rounding took from a number that nothing was added to: adding it changes not even the sign of zero.
+pub(super) const NOTHING: f64 = -0.0;
+
 /// Buckets in ascending order of indices.
 pub(super) type Side = Vec<Indexed>;
 
@@ -22,7 +25,7 @@ pub(super) fn side(spans: &[Span], buckets: &[f64]) -> Side {
     for span in spans {
         index = index.saturating_add(span.offset);
         for count in counts.by_ref().take(span.length as usize) {
-            out.push(Indexed { index, count: *count, c: 0.0 });
+            out.push(Indexed { index, count: *count, c: NOTHING });
             index = index.saturating_add(1);
         }
     }

@@ -50,20 +50,23 @@ pub(super) fn stdvar(h: &Histogram) -> f64 {
 
 pub(super) fn quantile(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let q = evaluator.scalar(&call.args[0], grid)?;
+    let of = Of::Quantiles(vec![(q.clone(), None)]);
+    let series = over_histograms(evaluator, &call.args[1], &of, grid)?;
     note_quantile(evaluator, &q, call.args[0].bare().at(), grid);
-    let of = Of::Quantiles(vec![(q, None)]);
-    over_histograms(evaluator, &call.args[1], &of, grid)
+    Ok(series)
 }
 
 pub(super) fn quantiles(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let label = evaluator.text(&call.args[1])?;
-    let mut all = Vec::new();
+    let (mut all, mut asked) = (Vec::new(), Vec::new());
     for arg in &call.args[2..] {
         let q = evaluator.scalar(arg, grid)?;
-        note_quantile(evaluator, &q, arg.bare().at(), grid);
+        asked.push((q.clone(), arg.bare().at()));
         all.push((q, Some(label.to_owned())));
     }
-    over_histograms(evaluator, &call.args[0], &Of::Quantiles(all), grid)
+    let series = over_histograms(evaluator, &call.args[0], &Of::Quantiles(all), grid)?;
+    asked.iter().for_each(|(q, at)| note_quantile(evaluator, q, *at, grid));
+    Ok(series)
 }
 
 pub(super) fn fraction(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Series>, EvalError> {
