@@ -269,9 +269,12 @@ impl Grammar<'_> {
         let op = if flavor == Flavor::Histograms { self.pick(&["+", "-", "*", "/", "==", "!=", op]) } else { op };
         let inner = self.inner(flavor);
         let left = self.vector(depth - 1, inner);
+        // What the last digit of a large number changes of what a division leaves is not to be compared.
+        let is_large = op == "%" && flavor != Flavor::Histograms;
+        let left = if is_large { Expr::new(Kind::Vector, "clamp(#, -99, 99)", [left]) } else { left };
         match self.below(5) {
             0 => Expr::new(Kind::Vector, format!("(# {op} #)"), [left, self.scalar(1)]),
-            1 => Expr::new(Kind::Vector, format!("(# {op} #)"), [self.scalar(1), left]),
+            1 if op != "%" => Expr::new(Kind::Vector, format!("(# {op} #)"), [self.scalar(1), left]),
             2 => {
                 let matching = self.matching(true);
                 let right = self.vector(depth - 1, inner);
@@ -398,6 +401,9 @@ impl Grammar<'_> {
             }
             _ => {
                 let name = self.pick(HISTOGRAM_NUMBERS);
+                // These need no buckets, and before 3.9 an operator in them may get those of one side alone.
+                let is_read_without = matches!(name, "histogram_avg" | "histogram_count" | "histogram_sum");
+                let of = if is_read_without && self.minor < 9 { self.selector(Flavor::Histograms) } else { of };
                 Expr::new(Kind::Vector, format!("{name}(#)"), [of])
             }
         }
