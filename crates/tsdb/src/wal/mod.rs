@@ -9,6 +9,7 @@ mod frame;
 mod identity;
 mod log;
 mod names;
+mod newest;
 mod record;
 mod replay;
 mod verify;
@@ -16,6 +17,7 @@ mod verify;
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use floats::FloatRecords;
 pub(crate) use log::{Describe, Log};
+pub(crate) use newest::newest;
 pub(crate) use record::decode;
 pub(crate) use record::{
     DeletionRecord, ExemplarRecord, FamilyMetadata, Floats, HistogramRecord, Mark, RawLabels, Record, Records,

@@ -42,6 +42,7 @@ impl TheirBlock {
         let parent = |number: &u64| BlockDesc { ulid: ulid(*number), min_time: range.start, max_time: range.end };
         let spec = BlockSpec {
             hints: self.hints.iter().map(|hint| (*hint).to_owned()).collect(),
+            level: if self.parents.is_empty() { 1 } else { 2 },
             parents: self.parents.iter().map(parent).collect(),
             ..BlockSpec::new(ulid(self.number), range)
         };
@@ -176,16 +177,16 @@ fn late_samples_deleted_in_their_block_stay_in_the_log_of_others() {
             Logged::Series,
             Logged::Samples("a", 118..120),
             Logged::Samples("a", 130..140),
-            Logged::Samples("b", 120..140),
+            Logged::Samples("b", 120..182),
             Logged::Samples("a", 121..130),
             Logged::Deleted("a", 130..140),
         ],
         ..Theirs::default()
     };
-    assert_read(&theirs, &[("a", 0..120), ("b", 0..140)]);
+    assert_read(&theirs, &[("a", 0..120), ("b", 0..182)]);
     // The same before there was any block written in order.
     let theirs = Theirs { blocks: theirs.blocks[1..].to_vec(), ..theirs };
-    assert_read(&theirs, &[("a", 118..120), ("b", 120..140)]);
+    assert_read(&theirs, &[("a", 118..120), ("b", 120..182)]);
 }
 
 #[test]
@@ -214,10 +215,10 @@ fn a_checkpoint_has_samples_that_were_deleted_in_blocks() {
     let theirs = Theirs {
         blocks: vec![block],
         checkpoint: vec![Logged::Series, Logged::Samples("a", 40..60)],
-        wal: vec![Logged::Samples("a", 60..121), Logged::Samples("b", 120..130)],
+        wal: vec![Logged::Samples("a", 60..121), Logged::Samples("b", 120..182)],
         ..Theirs::default()
     };
-    assert_read(&theirs, &[("a", 0..50), ("a", 60..121), ("b", 120..130)]);
+    assert_read(&theirs, &[("a", 0..50), ("a", 60..121), ("b", 120..182)]);
 }
 
 #[test]
@@ -230,4 +231,45 @@ fn a_block_that_was_replaced_is_not_read_beside_the_one_that_has_less() {
         ..Theirs::default()
     };
     assert_read(&theirs, &[("a", 0..10), ("a", 20..130)]);
+}
+
+#[test]
+fn merged_blocks_of_late_samples_do_not_stand_for_the_log() {
+    // The merged block does not say that late samples are all it has. Had the head been cut where it ends, there would be
+    // samples of more than half a range behind it; there are some of them behind the end of the first block.
+    let merged = TheirBlock {
+        parents: vec![5, 6],
+        deleted: vec![("a", 121..125)],
+        ..TheirBlock::new(2, 120..240, &[("a", 121..130)])
+    };
+    let log = |end| {
+        vec![
+            Logged::Series,
+            Logged::Samples("a", 100..120),
+            Logged::Samples("b", 100..120),
+            Logged::Samples("a", 130..182),
+            Logged::Samples("b", 120..end),
+            Logged::Samples("a", 121..130),
+        ]
+    };
+    let first =
+        TheirBlock { deleted: vec![("b", 100..110)], ..TheirBlock::new(1, 0..120, &[("a", 0..120), ("b", 0..120)]) };
+    let theirs = Theirs { blocks: vec![first, merged], wal: log(182), ..Theirs::default() };
+    assert_read(&theirs, &[("a", 0..120), ("a", 125..182), ("b", 0..100), ("b", 110..182)]);
+    // Cut in order where the merged one ends, and the process ended at once: the log has not forgotten anything yet.
+    let mut cut = theirs.blocks[1].clone();
+    cut.series = vec![("a", 121..182), ("b", 120..240)];
+    let theirs = Theirs { blocks: vec![theirs.blocks[0].clone(), cut], wal: log(302), ..theirs };
+    assert_read(&theirs, &[("a", 0..120), ("a", 125..182), ("b", 0..100), ("b", 110..302)]);
+}
+
+#[test]
+fn a_block_made_of_text_does_not_stand_for_the_log() {
+    // What `promtool` makes of text ends with its last sample, be that in the head's range.
+    let theirs = Theirs {
+        blocks: vec![TheirBlock::new(1, 0..120, &[("a", 0..120)]), TheirBlock::new(2, 120..151, &[("b", 120..151)])],
+        wal: vec![Logged::Series, Logged::Samples("a", 110..190)],
+        ..Theirs::default()
+    };
+    assert_read(&theirs, &[("a", 0..190), ("b", 120..151)]);
 }
