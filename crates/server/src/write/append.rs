@@ -87,7 +87,12 @@ impl Batch<'_> {
         }
         for histogram in series.histograms() {
             match histogram {
-                Ok((t, value)) => self.appender.value(&handle, t, value),
+                Ok((t, value)) => {
+                    for follower in handle.followers() {
+                        self.appender.copy_histogram(follower, t, &value);
+                    }
+                    self.appender.value(&handle, t, value);
+                }
                 Err(fault) => self.refusals.add_histogram(&fault, handle.labels()),
             }
         }

@@ -52,6 +52,7 @@ pub struct Appender<'a> {
     head: &'a Head,
     floats: Vec<(SeriesHandle, Sample)>,
     copies: Vec<(SeriesHandle, Sample)>,
+    histogram_copies: Vec<(SeriesHandle, Timestamp, SampleValue)>,
     histograms: Vec<(SeriesHandle, Timestamp, SampleValue)>,
     exemplars: Vec<(SeriesHandle, Exemplar)>,
     starts: Vec<(SeriesHandle, StartRun)>,
@@ -152,6 +153,7 @@ impl<'a> Appender<'a> {
             head,
             floats: Vec::new(),
             copies: Vec::new(),
+            histogram_copies: Vec::new(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
             starts: Vec::new(),
@@ -208,6 +210,13 @@ impl<'a> Appender<'a> {
         }
     }
 
+    /// Adds the follower's copy of a histogram that its leader gets.
+    pub fn copy_histogram(&mut self, follower: &Follower, t: Timestamp, value: &SampleValue) {
+        if let Some(value) = follower.copy_of_histogram(value) {
+            self.histogram_copies.push((follower.series.clone(), t, value));
+        }
+    }
+
     /// Adds a sample of any kind to the request. A request's floats are taken before its histograms.
     pub fn value(&mut self, series: &SeriesHandle, t: Timestamp, value: SampleValue) {
         match value {
@@ -257,8 +266,8 @@ impl<'a> Appender<'a> {
             for (series, exemplar) in self.exemplars {
                 admitting.exemplar(series.0, exemplar);
             }
-            if !self.copies.is_empty() {
-                admitting.copies(self.copies);
+            if !(self.copies.is_empty() && self.histogram_copies.is_empty()) {
+                admitting.copies(self.copies, self.histogram_copies);
             }
             admitting.log(&self.families)?
         };

@@ -128,15 +128,23 @@ impl<'a> Admitting<'a> {
 
     /// Decides on the copies for followers; they are told apart from what was sent.
     #[cold]
-    pub(super) fn copies(&mut self, copies: Vec<(SeriesHandle, Sample)>) {
+    pub(super) fn copies(
+        &mut self,
+        floats: Vec<(SeriesHandle, Sample)>,
+        histograms: Vec<(SeriesHandle, Timestamp, SampleValue)>,
+    ) {
         let sent = std::mem::take(self.report);
-        for (series, sample) in copies {
+        for (series, sample) in floats {
             self.float(series.0, sample);
+        }
+        for (series, t, value) in histograms {
+            self.histogram(series.0, t, value);
         }
         let of_copies = std::mem::replace(self.report, sent);
         // They are samples of the head as any other, and counted there.
         self.head.counts.floats.fetch_add(of_copies.written.floats, Relaxed);
-        self.report.copies = Copies { written: of_copies.written.floats, refused: of_copies.refused_total() };
+        self.head.counts.histograms.fetch_add(of_copies.written.histograms, Relaxed);
+        self.report.copies = Copies { written: of_copies.written.samples(), refused: of_copies.refused_total() };
     }
 
     /// Takes notice of a start timestamp, if it says something new of a sample that would be taken.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use disk::Dir;
-use model::{Labels, Sample, Scope, TimeRange};
+use model::{Budget, Columns, Histogram, Labels, Queryable, Sample, SampleValue, Scope, TimeRange};
 use tsdb::{Copies, Db, Follower, Options};
 
 use crate::{START, key, labels, open, read_all};
@@ -78,4 +78,39 @@ fn a_project_that_is_full_keeps_its_samples_and_gets_no_copies() {
     assert_eq!((report.written.floats, report.refused_total()), (1, 0));
     assert_eq!(report.copies, Copies { written: 0, refused: 1 });
     assert_eq!(crate::read(&db, Scope::All, &[], TimeRange::ALL).len(), 1);
+}
+
+#[test]
+fn a_histogram_is_copied_to_followers_in_the_same_unit_alone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let gate = Arc::new(AtomicBool::new(false));
+    let db = open(tmp.path());
+    let mut appender = db.appender();
+    let leader = appender.series(key(0), &labels(0));
+    let followers = [("same", 1.0), ("scaled", 0.001)].map(|(name, factor)| Follower {
+        series: appender.follower(&followed(name)),
+        factor,
+        closed: gate.clone(),
+    });
+    let value = SampleValue::Histogram(Arc::new(Histogram { zero_count: 3.0, count: 3.0, ..Histogram::default() }));
+    for (t, is_closed) in [(START, false), (START + 1, true)] {
+        gate.store(is_closed, Relaxed);
+        appender.value(&leader, t, value.clone());
+        followers.iter().for_each(|follower| appender.copy_histogram(follower, t, &value));
+    }
+    let report = appender.commit(START).unwrap();
+    assert_eq!((report.written.histograms, report.copies), (2, Copies { written: 1, refused: 0 }));
+    drop((leader, followers));
+    drop(db);
+    // The log has the copies as any other sample.
+    let db = open(tmp.path());
+    let found = db.querier(Scope::All).select(&[], TimeRange::ALL, &Budget::unlimited()).unwrap().series;
+    let mut columns = Columns::default();
+    let mut read = |idx: usize| {
+        found.read(idx, &mut columns, &Budget::unlimited()).unwrap();
+        (found.labels(idx).clone(), columns.histogram_timestamps.clone(), columns.histograms[0].count)
+    };
+    let mut all: Vec<_> = (0..found.len()).map(&mut read).collect();
+    all.sort_by_key(|(_, times, _)| times.len());
+    assert_eq!(all, [(followed("same"), vec![START], 3.0), (labels(0), vec![START, START + 1], 3.0)]);
 }
