@@ -38,6 +38,8 @@ fn endpoints_are_registered_changed_listed_and_removed() {
             "8",
             "--budget",
             "1500",
+            "--on",
+            "vm/vm-7,gpu/n1/0",
         ],
     );
     assert_eq!((ok, out.as_str(), err.as_str()), (true, "", "endpoint ep_1 of project acme is registered\n"));
@@ -48,7 +50,7 @@ fn endpoints_are_registered_changed_listed_and_removed() {
         out.lines().map(|line| line.split("  ").map(str::trim).filter(|s| !s.is_empty()).collect()).collect();
     assert!(ok && lines.len() == 2, "{out}");
     assert_eq!(lines[0][..4], ["ID", "PROJECT", "SLUG", "MODEL"]);
-    assert_eq!(lines[1], ["ep_1", "acme", "acme/chat", "m", "-", "-", "-", "8 x H100", "-", "-"]);
+    assert_eq!(lines[1], ["ep_1", "acme", "acme/chat", "m", "-", "-", "-", "8 x H100", "-", "-", "vm/vm-7 and 1 more"]);
     assert!(endpoints(data, &["remove", "ep_1", "--project", "acme"]).0);
     assert_eq!(endpoints(data, &["list", "--project", "acme"]).1.lines().count(), 1, "the header alone");
 }
@@ -63,6 +65,10 @@ fn mistakes_are_told_by_name() {
         (&["set", "ep/1", "--project", "acme"], "endpoint id \"ep/1\" must be 1 to 128 of a-z"),
         (&["set", "ep_1", "--project", "acme", "--slug", "chat"], "--slug \"chat\" must be NAMESPACE/NAME"),
         (&["set", "ep_1", "--project", "acme", "--gpus", "8"], "--gpus needs --gpu-model"),
+        (
+            &["set", "ep_1", "--project", "acme", "--on", "rack/7"],
+            "place \"rack/7\" must be vm/ID, node/NAME or gpu/NODE/INDEX",
+        ),
         (&["set", "ep_1", "--project", "acme", "--budget", "-1"], "budget"),
         (&["set", "ep_1", "--project", "acme", "--budget", "0"], "monthly budget is 0, bounds 0.01 to"),
         (&["remove", "ep_1", "--project", "acme"], "no endpoint \"ep_1\" is registered in project acme"),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use control::Endpoint;
+use control::{Endpoint, Place};
 use model::ProjectId;
 
 use crate::args::DataDir;
@@ -11,7 +11,8 @@ use crate::print;
 const SET_EXAMPLES: &str = "Examples:
   promenade endpoints set ep_1234567890abcdef --project acme --slug acme/chat-70b --model meta-llama/Llama-3.3-70B-Instruct
   promenade endpoints set ep_1234567890abcdef --project acme --gpu-model H100 --gpus 8 --budget 1500 --warm-replicas 1
-  promenade endpoints set ep_1234567890abcdef --project acme --clear budget";
+  promenade endpoints set ep_1234567890abcdef --project acme --clear budget
+  promenade endpoints set ep_1234567890abcdef --project acme --on vm/0b9c1f,gpu/gpu-node-7/0,gpu/gpu-node-7/1";
 
 /// What `promenade endpoints` does.
 #[derive(Debug, Subcommand)]
@@ -68,6 +69,9 @@ pub(crate) struct SetArgs {
     /// Replicas kept running without traffic
     #[arg(long, value_name = "N")]
     warm_replicas: Option<u32>,
+    /// Machines and GPUs that it has to itself: vm/ID, node/NAME or gpu/NODE/INDEX; their series are its own
+    #[arg(long, value_name = "PLACE", value_delimiter = ',')]
+    on: Vec<String>,
     /// Forget a value; repeat it or separate by commas
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     clear: Vec<Field>,
@@ -97,6 +101,7 @@ enum Field {
     Gpus,
     Budget,
     WarmReplicas,
+    Places,
 }
 
 /// Does what was asked.
@@ -112,17 +117,33 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     let project = args.project.as_deref().map(ProjectId::parse).transpose()?;
     let endpoints = server::open_control(&args.data.data_dir)?.endpoints(project.as_ref())?;
     let rows: Vec<_> = endpoints.into_iter().map(row).collect();
-    let header =
-        ["ID", "PROJECT", "SLUG", "MODEL", "TIER", "REGION", "CLUSTER", "GPUS", "BUDGET USD/MONTH", "WARM REPLICAS"];
+    let header = [
+        "ID",
+        "PROJECT",
+        "SLUG",
+        "MODEL",
+        "TIER",
+        "REGION",
+        "CLUSTER",
+        "GPUS",
+        "BUDGET USD/MONTH",
+        "WARM REPLICAS",
+        "ON",
+    ];
     print::table(header, &rows)
 }
 
-fn row(endpoint: Endpoint) -> [String; 10] {
+fn row(endpoint: Endpoint) -> [String; 11] {
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let number = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let gpus = match (endpoint.gpu_count, endpoint.gpu_model) {
         (None, model) => text(model),
         (Some(n), model) => format!("{n} x {}", text(model)),
+    };
+    let on = match endpoint.places.as_slice() {
+        [] => "-".to_owned(),
+        [place] => place.as_str().to_owned(),
+        [place, others @ ..] => format!("{} and {} more", place.as_str(), others.len()),
     };
     [
         endpoint.id,
@@ -135,6 +156,7 @@ fn row(endpoint: Endpoint) -> [String; 10] {
         gpus,
         endpoint.budget_usd_month.map_or_else(|| "-".to_owned(), |usd| format!("{usd:.2}")),
         number(endpoint.warm_replicas),
+        on,
     ]
 }
 
@@ -169,6 +191,7 @@ fn changed(before: Endpoint, args: SetArgs) -> anyhow::Result<Endpoint> {
             (namespace.to_owned(), name.to_owned())
         }
     };
+    let places = args.on.iter().map(|place| Place::parse(place)).collect::<Result<Vec<_>, _>>()?;
     let mut endpoint = Endpoint {
         namespace,
         name,
@@ -180,6 +203,7 @@ fn changed(before: Endpoint, args: SetArgs) -> anyhow::Result<Endpoint> {
         gpu_count: args.gpus.or(before.gpu_count),
         budget_usd_month: args.budget.or(before.budget_usd_month),
         warm_replicas: args.warm_replicas.or(before.warm_replicas),
+        places: if places.is_empty() { before.places } else { places },
         id: before.id,
         project: before.project,
     };
@@ -193,6 +217,7 @@ fn changed(before: Endpoint, args: SetArgs) -> anyhow::Result<Endpoint> {
             Field::Gpus => endpoint.gpu_count = None,
             Field::Budget => endpoint.budget_usd_month = None,
             Field::WarmReplicas => endpoint.warm_replicas = None,
+            Field::Places => endpoint.places.clear(),
         }
     }
     if endpoint.gpu_count.is_some() && endpoint.gpu_model.is_none() {

@@ -3,6 +3,8 @@
 use model::ProjectId;
 use thiserror::Error;
 
+use crate::Place;
+
 /// Bytes of an endpoint's id, of its namespace and of its name.
 const SLUG_BYTES_MAX: usize = 128;
 /// Bytes of a model's, tier's, region's, cluster's or GPU's name.
@@ -11,6 +13,8 @@ const TEXT_BYTES_MAX: usize = 200;
 const GPUS_MAX: u32 = 4096;
 /// Replicas kept warm.
 const WARM_REPLICAS_MAX: u32 = 100_000;
+/// Places of one endpoint: every GPU of a thousand nodes.
+const PLACES_MAX: usize = 8192;
 /// A budget beyond this is a typing error, and cents are still exact in a float.
 const BUDGET_USD_MAX: f64 = 1e12;
 
@@ -44,6 +48,8 @@ pub struct Endpoint {
     pub budget_usd_month: Option<f64>,
     /// Replicas kept running without traffic.
     pub warm_replicas: Option<u32>,
+    /// Machines and GPUs that it has to itself.
+    pub places: Vec<Place>,
 }
 
 /// Why an endpoint cannot be registered as it is.
@@ -64,6 +70,12 @@ pub enum EndpointError {
     Text {
         /// Which one.
         field: &'static str,
+        /// What was given, cut to a bound.
+        value: String,
+    },
+    /// A place has none of the forms there are.
+    #[error("place {value:?} must be vm/ID, node/NAME or gpu/NODE/INDEX, without spaces and commas")]
+    Place {
         /// What was given, cut to a bound.
         value: String,
     },
@@ -97,6 +109,7 @@ impl Endpoint {
             gpu_count: None,
             budget_usd_month: None,
             warm_replicas: None,
+            places: Vec::new(),
         }
     }
 
@@ -114,6 +127,8 @@ impl Endpoint {
         ] {
             text.as_deref().map_or(Ok(()), |text| check_text(field, text))?;
         }
+        #[expect(clippy::cast_precision_loss, reason = "at most millions")]
+        check_number("places", Some(self.places.len() as f64), 0.0, PLACES_MAX as f64)?;
         let gpu_count = self.gpu_count.map(f64::from);
         check_number("gpu count", gpu_count, 1.0, f64::from(GPUS_MAX))?;
         check_number("warm replicas", self.warm_replicas.map(f64::from), 0.0, f64::from(WARM_REPLICAS_MAX))?;

@@ -11,13 +11,13 @@ use thiserror::Error;
 
 use crate::follow::Followed;
 use crate::schema::File;
-use crate::{Access, Control, ControlError, Endpoint, Grant};
+use crate::{Access, Control, ControlError, Endpoint, Grant, Place};
 
 /// Registered endpoints of all projects together: what a server keeps in memory.
 const ENDPOINTS_MAX: i64 = 100_000;
 
 const COLUMNS: &str = "project_id, id, namespace, name, model, tier, region, cluster, gpu_model, gpu_count, \
-                       budget_usd_month, warm_replicas";
+                       budget_usd_month, warm_replicas, places";
 
 impl Control {
     /// All endpoints, or those of one project, by project and id.
@@ -36,7 +36,8 @@ impl Control {
 
     /// Registers an endpoint, or replaces what is registered under its project and id.
     ///
-    /// Errors: an unknown project, a value that does not fit, and a slug that another endpoint of the project has.
+    /// Errors: an unknown project, a value that does not fit, and a slug or a place that another endpoint of the project
+    /// has.
     pub fn set_endpoint(&self, endpoint: &Endpoint) -> Result<(), ControlError> {
         endpoint.check()?;
         let Endpoint { id, namespace, name, project, model, tier, region, cluster, gpu_model, .. } = endpoint;
@@ -49,10 +50,15 @@ impl Control {
         if let Some(other) = other {
             return Err(ControlError::SlugTaken { slug: format!("{namespace}/{name}"), other });
         }
+        if !endpoint.places.is_empty() {
+            check_places(file, endpoint)?;
+        }
         let sql = format!(
-            "INSERT OR REPLACE INTO endpoints ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+            "INSERT OR REPLACE INTO endpoints ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
         );
-        let Endpoint { gpu_count, budget_usd_month, warm_replicas, .. } = endpoint;
+        let Endpoint { gpu_count, budget_usd_month, warm_replicas, places, .. } = endpoint;
+        let places: Vec<&str> = places.iter().map(Place::as_str).collect();
+        let places = (!places.is_empty()).then(|| places.join(" "));
         let row = params![
             project.as_str(),
             id,
@@ -65,7 +71,8 @@ impl Control {
             gpu_model,
             gpu_count,
             budget_usd_month,
-            warm_replicas
+            warm_replicas,
+            places
         ];
         transaction.execute(&sql, row).map_err(file.sqlite())?;
         let n = transaction.query_row("SELECT count(*) FROM endpoints", [], |row| row.get::<_, i64>(0));
@@ -118,6 +125,17 @@ impl EndpointView {
             _ => None,
         }
     }
+
+    /// The endpoint of `project` that runs at the first of `places` that any runs at; they are made only for a project
+    /// that has told where its endpoints run.
+    pub fn by_place<const N: usize>(
+        &self,
+        project: &ProjectId,
+        places: impl FnOnce() -> [Option<Place>; N],
+    ) -> Option<Arc<Endpoint>> {
+        let known = self.0.by_place.get(project)?;
+        places().into_iter().flatten().find_map(|place| known.get(&place)).cloned()
+    }
 }
 
 /// The registered endpoints in memory; follows the file's changes as [`Authority`](crate::Authority) does.
@@ -137,6 +155,7 @@ struct Known {
     by_id: HashMap<String, Vec<Arc<Endpoint>>>,
     by_slug: HashMap<(String, String), Vec<Arc<Endpoint>>>,
     by_name: HashMap<ProjectId, HashMap<String, Vec<Arc<Endpoint>>>>,
+    by_place: HashMap<ProjectId, HashMap<Place, Arc<Endpoint>>>,
 }
 
 impl Known {
@@ -149,6 +168,10 @@ impl Known {
             known.by_slug.entry(slug).or_default().push(endpoint.clone());
             let of_project = known.by_name.entry(endpoint.project.clone()).or_default();
             of_project.entry(endpoint.name.clone()).or_default().push(endpoint.clone());
+            for place in &endpoint.places {
+                let of_project = known.by_place.entry(endpoint.project.clone()).or_default();
+                of_project.insert(place.clone(), endpoint.clone());
+            }
             known.all.push(endpoint);
         }
         Ok(known)
@@ -227,9 +250,22 @@ fn read_endpoints(file: &File) -> Result<Vec<Result<Endpoint, ControlError>>, Co
     Ok(rows.into_iter().map(|row| row.check().map_err(|what| file.corrupt(what))).collect())
 }
 
+/// Refuses a place that another endpoint of the project has.
+fn check_places(file: &File, endpoint: &Endpoint) -> Result<(), ControlError> {
+    let others = read_endpoints(file)?.into_iter().filter_map(Result::ok);
+    let others = others.filter(|other| other.project == endpoint.project && other.id != endpoint.id);
+    for other in others {
+        if let Some(place) = other.places.iter().find(|place| endpoint.places.contains(place)) {
+            return Err(ControlError::PlaceTaken { place: place.as_str().to_owned(), other: other.id });
+        }
+    }
+    Ok(())
+}
+
 /// A row as SQLite gives it.
 struct EndpointRow {
     project_id: String,
+    places: Option<String>,
     rest: Endpoint,
 }
 
@@ -237,6 +273,7 @@ impl EndpointRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
         Ok(EndpointRow {
             project_id: row.get(0)?,
+            places: row.get(12)?,
             rest: Endpoint {
                 id: row.get(1)?,
                 namespace: row.get(2)?,
@@ -250,14 +287,17 @@ impl EndpointRow {
                 gpu_count: row.get(9)?,
                 budget_usd_month: row.get(10)?,
                 warm_replicas: row.get(11)?,
+                places: Vec::new(),
             },
         })
     }
 
     fn check(self) -> Result<Endpoint, String> {
-        let EndpointRow { project_id, rest } = self;
+        let EndpointRow { project_id, places, rest } = self;
         let project = ProjectId::parse(&project_id).map_err(|e| format!("endpoint {}: {e}", rest.id))?;
-        let endpoint = Endpoint { project, ..rest };
+        let places = places.as_deref().unwrap_or_default().split_whitespace().map(Place::parse);
+        let places = places.collect::<Result<_, _>>().map_err(|e| format!("endpoint {}: {e}", rest.id))?;
+        let endpoint = Endpoint { project, places, ..rest };
         endpoint.check().map_err(|e| format!("endpoint {}: {e}", endpoint.id))?;
         Ok(endpoint)
     }

@@ -88,6 +88,14 @@ pub enum ControlError {
         /// The id of the endpoint that has it.
         other: String,
     },
+    /// Another endpoint of the project runs there.
+    #[error("endpoint {other} of the same project has {place} already")]
+    PlaceTaken {
+        /// The place.
+        place: String,
+        /// The id of the endpoint that has it.
+        other: String,
+    },
     /// The project has no such endpoint.
     #[error("no endpoint {id:?} is registered in project {project}")]
     NoEndpoint {

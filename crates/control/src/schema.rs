@@ -13,7 +13,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What each version adds to the one before it; a file made by an earlier version is brought to the last. A step that was
 /// released never changes.
-const STEPS: &[&str] = &[TABLES, ENDPOINTS, PROJECT_LIMITS];
+const STEPS: &[&str] = &[TABLES, ENDPOINTS, PROJECT_LIMITS, PLACES];
 
 /// Version 1. Times are ms since the Unix epoch; a token without a project is an operator's.
 const TABLES: &str = "
@@ -64,6 +64,11 @@ const PROJECT_LIMITS: &str = "
         set_ms     INTEGER NOT NULL,
         PRIMARY KEY (project_id, name)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Version 4. Where an endpoint runs, separated by spaces.
+const PLACES: &str = "
+    ALTER TABLE endpoints ADD COLUMN places TEXT;
 ";
 
 /// The version that all steps lead to.

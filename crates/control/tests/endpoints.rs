@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use control::{Access, Authority, Control, ControlError, Endpoint, Endpoints, Grant, NewToken, Scopes};
+use control::{Access, Authority, Control, ControlError, Endpoint, Endpoints, Grant, NewToken, Place, Scopes};
 use model::ProjectId;
 
 const NOW: i64 = 1_795_310_698_929;
@@ -54,6 +54,7 @@ fn full(owner: &str, id: &str) -> Endpoint {
         gpu_count: Some(8),
         budget_usd_month: Some(1500.25),
         warm_replicas: Some(2),
+        places: vec![Place::vm(id), Place::gpu("n1", id)],
     }
 }
 
@@ -135,6 +136,27 @@ fn a_refresh_sees_what_another_connection_registered() {
     assert_eq!(before.by_name(&project("a"), "chat-1").as_deref(), Some(&full("a", "ep_1")), "a view stays as it is");
     assert!(before.has_any(&project("a")) && !before.has_any(&project("b")));
     assert_eq!(before.by_id(&project("b"), "ep_1"), None);
+}
+
+#[test]
+fn a_place_is_of_one_endpoint_of_its_project() {
+    let fixture = Fixture::new();
+    for (owner, id) in [("a", "ep_1"), ("a", "ep_2"), ("b", "ep_1")] {
+        fixture.control.set_endpoint(&full(owner, id)).unwrap();
+    }
+    let taken = Endpoint { places: vec![Place::node("n1"), Place::vm("ep_1")], ..full("a", "ep_2") };
+    let refused = fixture.control.set_endpoint(&taken).unwrap_err().to_string();
+    assert_eq!(refused, "endpoint ep_1 of the same project has vm/ep_1 already");
+    let view = Endpoints::open(&fixture.path()).unwrap().view();
+    let at = |owner: &str, place: Place| {
+        let found = view.by_place(&project(owner), || [None, Some(place)]);
+        found.map(|endpoint| (endpoint.project.to_string(), endpoint.id.clone()))
+    };
+    let endpoint = |owner: &str, id: &str| Some((owner.to_owned(), id.to_owned()));
+    assert_eq!(at("a", Place::vm("ep_2")), endpoint("a", "ep_2"));
+    assert_eq!(at("b", Place::gpu("n1", "ep_1")), endpoint("b", "ep_1"));
+    assert_eq!(at("b", Place::vm("ep_2")), None);
+    assert_eq!(at("a", Place::node("n1")), None);
 }
 
 #[test]

@@ -33,8 +33,9 @@ pub(super) struct Plan {
     only: BTreeMap<String, String>,
 }
 
-/// The series of a classic histogram: suffix, and whether its values are in the family's unit.
-const HISTOGRAM: [(&str, bool); 3] = [("_bucket", false), ("_sum", true), ("_count", false)];
+/// The series of a histogram: suffix, and whether its values are in the family's unit. The last is the native one, of
+/// which there is a copy in the same unit only: bounds of exponential buckets cannot be multiplied.
+const HISTOGRAM: [(&str, bool); 4] = [("_bucket", false), ("_sum", true), ("_count", false), ("", true)];
 
 /// Every plan by the name of its original, and the names of all copies.
 pub(super) fn plans(file: &MappingFile) -> (HashMap<String, Vec<Plan>>, HashSet<String>) {
@@ -42,7 +43,9 @@ pub(super) fn plans(file: &MappingFile) -> (HashMap<String, Vec<Plan>>, HashSet<
     for (rule, copy) in file.copies.iter().enumerate() {
         let series: &[(&str, bool)] = match copy.kind {
             CopyKind::Counter | CopyKind::Gauge => &[("", true)],
-            CopyKind::Histogram => &HISTOGRAM,
+            #[expect(clippy::float_cmp, reason = "1 is what is not scaled at all")]
+            CopyKind::Histogram if copy.scale == 1.0 => &HISTOGRAM,
+            CopyKind::Histogram => &HISTOGRAM[..3],
         };
         for (rank, from) in copy.from.iter().enumerate() {
             for (family, (suffix, is_scaled)) in copy.to.iter().flat_map(|to| series.iter().map(move |s| (to, s))) {

@@ -19,6 +19,8 @@ pub(super) struct MappingFile {
     #[serde(default)]
     pub(super) unprefix: Unprefix,
     #[serde(default)]
+    pub(super) renames: Vec<Rename>,
+    #[serde(default)]
     pub(super) identity: Vec<String>,
     #[serde(default)]
     pub(super) copies: Vec<Copy>,
@@ -32,6 +34,16 @@ pub(super) struct MappingFile {
 pub(super) struct Unprefix {
     pub(super) families: Vec<String>,
     pub(super) labels: Vec<String>,
+}
+
+/// Labels that series get under the names that everyone uses.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    /// How the names of the families begin.
+    pub(super) families: Vec<String>,
+    /// A label, and those it is taken from, the first that there is.
+    pub(super) labels: BTreeMap<String, Vec<String>>,
 }
 
 /// One family that is written again.
@@ -86,7 +98,12 @@ impl MappingFile {
         for (at, copy) in self.copies.iter().enumerate() {
             copy.check().map_err(|what| format!("copies[{at}]: {what}"))?;
         }
-        let labels = self.unprefix.labels.iter().chain(&self.identity);
+        if COPIES_MAX < self.renames.len() {
+            return Err(format!("{} renames, at most {COPIES_MAX}", self.renames.len()));
+        }
+        let renamed = self.renames.iter().flat_map(|rename| rename.labels.iter());
+        let renamed = renamed.flat_map(|(label, from)| from.iter().chain([label]));
+        let labels = self.unprefix.labels.iter().chain(&self.identity).chain(renamed);
         let odd = labels.into_iter().find(|name| !model::is_plain_name(name, false));
         if let Some(name) = odd {
             return Err(format!("{name:?} is no label name"));
@@ -95,7 +112,8 @@ impl MappingFile {
             model::ProjectId::parse(id).map_err(|error| format!("projects: {error}"))?;
         }
         let prefixes = self.spellings.iter().flat_map(|(prefix, others)| others.iter().chain([prefix]));
-        match prefixes.chain(&self.unprefix.families).find(|prefix| prefix.is_empty()) {
+        let renamed = self.renames.iter().flat_map(|rename| &rename.families);
+        match prefixes.chain(&self.unprefix.families).chain(renamed).find(|prefix| prefix.is_empty()) {
             Some(_) => Err("the beginning of a family's name may not be empty".to_owned()),
             None => Ok(()),
         }

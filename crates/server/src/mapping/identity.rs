@@ -1,8 +1,9 @@
-//! Which endpoint a series belongs to: from a label that names it or from its pod's name, as far as it is registered.
+//! Which endpoint a series belongs to: from a label that names it, from its pod's name, or from where it runs, as far as
+//! it is registered.
 
 use std::sync::Arc;
 
-use control::{Endpoint, EndpointView};
+use control::{Endpoint, EndpointView, Place};
 use model::{LabelsBuilder, ProjectId};
 
 const ENDPOINT_ID: &str = "endpoint_id";
@@ -10,8 +11,15 @@ const ENDPOINT: &str = "endpoint";
 const REPLICA_ID: &str = "replica_id";
 
 /// Adds what the registry knows of the endpoint of a series. Labels that the series has stay as they are.
-pub(super) fn stamp(labels: &mut LabelsBuilder, project: &ProjectId, names: &[String], endpoints: &EndpointView) {
+pub(super) fn stamp(
+    labels: &mut LabelsBuilder,
+    project: &ProjectId,
+    names: &[String],
+    endpoints: &EndpointView,
+    is_engine: bool,
+) {
     let Some(Found { endpoint, replica_id }) = find(labels, project, names, endpoints) else { return };
+    let replica_id = replica_id.or_else(|| labels.get(super::INSTANCE).filter(|_| is_engine).map(str::to_owned));
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value
             && labels.get(name).is_none()
@@ -43,9 +51,20 @@ fn find(labels: &LabelsBuilder, project: &ProjectId, names: &[String], endpoints
     if let Some(endpoint) = named.into_iter().next() {
         return Some(Found { endpoint, replica_id: replica_of(labels) });
     }
-    let (name, replica_id) = pod_parts(labels.get("pod")?)?;
-    let endpoint = endpoints.by_name(project, name)?;
-    Some(Found { endpoint, replica_id: Some(replica_id.to_owned()) })
+    let of_pod = labels.get("pod").and_then(pod_parts);
+    let of_pod = of_pod.and_then(|(name, replica_id)| Some((endpoints.by_name(project, name)?, replica_id)));
+    if let Some((endpoint, replica_id)) = of_pod {
+        return Some(Found { endpoint, replica_id: Some(replica_id.to_owned()) });
+    }
+    let (vm, gpu) = (labels.get("vm_id"), labels.get("gpu"));
+    let node = labels.get("node").or_else(|| labels.get(super::INSTANCE).map(super::host_of));
+    let endpoint = endpoints.by_place(project, || {
+        let gpu = node.zip(gpu).map(|(node, gpu)| Place::gpu(node, gpu));
+        [vm.map(Place::vm), gpu, node.map(Place::node)]
+    })?;
+    // Without a pod the machine tells one replica from the next.
+    let replica_id = replica_of(labels).or_else(|| vm.or(node).map(str::to_owned));
+    Some(Found { endpoint, replica_id })
 }
 
 fn replica_of(labels: &LabelsBuilder) -> Option<String> {

@@ -15,10 +15,12 @@ use model::{Labels, LabelsBuilder, METRIC_NAME, Metadata, PROJECT_LABEL, Project
 use parking_lot::Mutex;
 
 use copies::Plan;
-use file::{MappingFile, Unprefix};
+use file::{MappingFile, Rename, Unprefix};
 
 /// Put before a label by a scraper whose own target has it too.
 const EXPORTED: &str = "exported_";
+/// The label of a target's address, which is a name only without its port.
+const INSTANCE: &str = "instance";
 
 /// The rules, and what the projects sent so far as far as it matters to them.
 ///
@@ -26,6 +28,7 @@ const EXPORTED: &str = "exported_";
 #[derive(Debug)]
 pub struct Mapping {
     unprefix: Unprefix,
+    renames: Vec<Rename>,
     identity: Vec<String>,
     /// By the name of the original series.
     plans: HashMap<String, Vec<Plan>>,
@@ -82,7 +85,8 @@ impl Mapping {
         let file = MappingFile::parse(text)?;
         let (plans, targets) = copies::plans(&file);
         let off = file.projects.into_keys().collect();
-        Ok(Mapping { unprefix: file.unprefix, identity: file.identity, plans, targets, off, seen: Mutex::default() })
+        let MappingFile { unprefix, renames, identity, .. } = file;
+        Ok(Mapping { unprefix, renames, identity, plans, targets, off, seen: Mutex::default() })
     }
 
     /// Whether series of `project` are left as they come.
@@ -97,8 +101,28 @@ impl Mapping {
             return;
         }
         self.unprefix(labels);
+        self.rename(labels);
         if endpoints.has_any(&project) {
-            identity::stamp(labels, &project, &self.identity, endpoints);
+            // Only an engine is scraped where its replica is: any other exporter's address says nothing of one.
+            let is_engine = labels.get(METRIC_NAME).is_some_and(|name| self.plans.contains_key(name));
+            identity::stamp(labels, &project, &self.identity, endpoints, is_engine);
+        }
+    }
+
+    /// Adds labels under the names that everyone uses; those they are taken from stay, for dashboards know them.
+    fn rename(&self, labels: &mut LabelsBuilder) {
+        let name = labels.get(METRIC_NAME).unwrap_or_default();
+        let is_about = |rename: &&Rename| rename.families.iter().any(|prefix| name.starts_with(prefix.as_str()));
+        let renames: Vec<&Rename> = self.renames.iter().filter(is_about).collect();
+        for (label, from) in renames.into_iter().flat_map(|rename| &rename.labels) {
+            if labels.get(label).is_some() {
+                continue;
+            }
+            let found = from.iter().find_map(|from| Some((from, labels.get(from)?)));
+            if let Some((from, value)) = found {
+                let value = if from == INSTANCE { host_of(value) } else { value }.to_owned();
+                labels.set(label, &value);
+            }
         }
     }
 
@@ -135,6 +159,14 @@ impl Mapping {
         }
         let plans = plans.into_iter().flatten().filter(|plan| plan.applies_to(labels));
         plans.map(|plan| seen.copy(plan, labels)).collect()
+    }
+}
+
+/// The host of an address, which may be an IPv6 one in brackets.
+fn host_of(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => address,
     }
 }
 
