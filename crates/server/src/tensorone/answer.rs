@@ -47,7 +47,8 @@ pub(crate) fn question(
     Some(Question { scope, asked: format!("{path} {asked:?}"), slot, end: (slot + 1) * cached_ms })
 }
 
-/// The kept answer to `question`, or what `work` makes, kept if it may be; only that counts against the token.
+/// The kept answer to `question`, or what `work` makes of one batch, kept if it may be; only that counts against the
+/// token.
 pub(crate) async fn answer(
     app: &App,
     grant: &Grant,
@@ -55,16 +56,27 @@ pub(crate) async fn answer(
     question: Option<Question>,
     work: impl FnOnce(&Batch<'_>) -> Result<Kept, VendorError> + Send + 'static,
 ) -> Result<Kept, VendorError> {
+    // An unknown endpoint is an answer of the batch, not its failure.
+    let making = batch::run(app, grant, move |batch| match work(batch) {
+        Err(VendorError::Api(error)) => Err(error),
+        other => Ok::<_, ApiError>(other),
+    });
+    kept_or(app, grant, allowance, question, async { making.await? }).await
+}
+
+/// The same of what `making` makes.
+pub(crate) async fn kept_or(
+    app: &App,
+    grant: &Grant,
+    allowance: &Allowance,
+    question: Option<Question>,
+    making: impl Future<Output = Result<Kept, VendorError>>,
+) -> Result<Kept, VendorError> {
     if let Some(kept) = question.as_ref().and_then(|question| app.answers().get(question, clock::now_ms())) {
         return Ok(kept);
     }
     allowance.spend(grant)?;
-    // An unknown endpoint is an answer of the batch, not its failure.
-    let made = batch::run(app, grant, move |batch| match work(batch) {
-        Err(VendorError::Api(error)) => Err(error),
-        other => Ok::<_, ApiError>(other),
-    });
-    let kept = made.await??;
+    let kept = making.await?;
     if let Some(question) = question {
         app.answers().put(question, &kept, clock::now_ms());
     }

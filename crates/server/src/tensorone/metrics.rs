@@ -1,12 +1,18 @@
 //! `GET /v2/endpoints/{endpoint_id}/metrics` and `POST /v2/endpoints/metrics/batch`.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use clouds::tensorone::{self, ENDPOINT_LABEL, Format, MetricsAsk, Refusal};
 use clouds::{Batch, EndpointFacts, RateCard, Subject};
 use control::Grant;
+use model::Interrupt;
+use promql::EvalError;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use super::VendorError;
 use super::answer::{self, Kept};
@@ -14,10 +20,12 @@ use crate::auth::{Allowance, Granted};
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
-use crate::{body, clock, endpoints};
+use crate::{batch, body, clock, endpoints};
 
 /// Endpoints of one batch.
 const BATCH_MAX: usize = 100;
+/// Endpoints of a batch that are asked about at once: what many share is read once, and two parts use two processors.
+const PART: usize = 10;
 /// Bytes of a batch's body: a hundred ids and a few words.
 const BODY_BYTES_MAX: usize = 64 << 10;
 const JSON: &str = "application/json";
@@ -89,37 +97,90 @@ pub(crate) async fn batch(
         return Err(refusal.into());
     }
     let question = answer::question(&grant, "batch", &(&ids, &ask), ask.frame.cached_ms(), now);
-    let (registered, rates) = (registered(&app, &grant, &ids)?, app.prices());
-    let kept = answer::answer(&app, &grant, &allowance, question, move |batch| {
-        let facts = facts(batch, registered, &ids, now)?;
-        Ok(Kept::new(JSON, batch_answer(batch, facts, &rates, &ids, &ask, now)?.to_string()))
+    let kept = answer::kept_or(&app, &grant, &allowance, question, async {
+        let asked = Arc::new(Asked { ask, rates: app.prices(), now });
+        let mut answers = in_parts(&app, &grant, &asked, &ids).await?;
+        let (mut found, mut errors) = (Vec::new(), Vec::new());
+        // In the order of the request.
+        for id in &ids {
+            match answers.remove(id) {
+                Some(answer) => found.push(answer),
+                None => errors.push(VendorError::unknown_endpoint(id).to_json()),
+            }
+        }
+        Ok(Kept::new(JSON, tensorone::batch(&asked.ask, found, errors, now).to_string()))
     });
     Ok(kept.await?.into_response())
 }
 
-fn batch_answer(
-    batch: &Batch<'_>,
-    facts: Vec<EndpointFacts>,
-    rates: &RateCard,
-    ids: &[String],
-    ask: &MetricsAsk,
+/// What is asked about each endpoint of a batch.
+struct Asked {
+    ask: MetricsAsk,
+    rates: RateCard,
     now: i64,
-) -> Result<Value, VendorError> {
-    let known: Vec<String> = facts.iter().map(|facts| facts.id.clone()).collect();
-    let mut answers = Vec::with_capacity(known.len());
-    if !known.is_empty() {
-        let found = batch.run(&Subject::members(ENDPOINT_LABEL, known), &tensorone::needs(ask))?;
-        for facts in &facts {
-            let view = found.member(&facts.id);
-            answers.push(match ask.is_basic {
-                true => tensorone::basic(ask, view, facts, rates),
-                false => tensorone::metrics(ask, view, facts, rates, now),
-            });
+}
+
+/// The answers about those of `ids` that exist, by id; the parts take turns on the query pool as queries of their own.
+async fn in_parts(
+    app: &App,
+    grant: &Grant,
+    asked: &Arc<Asked>,
+    ids: &[String],
+) -> Result<HashMap<String, Value>, ApiError> {
+    // Dropped with the request, the set ends what is left of it.
+    let mut parts = JoinSet::new();
+    for ids in ids.chunks(PART) {
+        parts.spawn(part(app.clone(), grant.clone(), asked.clone(), ids.to_vec()));
+    }
+    let mut answers = HashMap::new();
+    while let Some(part) = parts.join_next().await {
+        answers.extend(part.map_err(ApiError::internal)??);
+    }
+    Ok(answers)
+}
+
+/// The answers of one part. If it needs more than a query may use it is asked in halves, so that a batch is refused only
+/// if one of its endpoints alone would be.
+async fn part(app: App, grant: Grant, asked: Arc<Asked>, ids: Vec<String>) -> Result<Vec<(String, Value)>, ApiError> {
+    let (mut open, mut answers) = (vec![ids], Vec::new());
+    while let Some(ids) = open.pop() {
+        let (known, of, asked) = (registered(&app, &grant, &ids)?, ids.clone(), asked.clone());
+        let made = batch::run(&app, &grant, move |batch| match about(batch, known, &of, &asked) {
+            Err(EvalError::Interrupted(Interrupt::Samples { .. } | Interrupt::QueryBytes { .. })) if 1 < of.len() => {
+                Ok(None)
+            }
+            made => Ok(Some(made?)),
+        });
+        match made.await? {
+            Some(made) => answers.extend(made),
+            None => open.extend(ids.chunks(ids.len().div_ceil(2)).map(<[String]>::to_vec)),
         }
     }
-    let unknown = ids.iter().filter(|id| facts.iter().all(|facts| facts.id != **id));
-    let errors: Vec<Value> = unknown.map(|id| VendorError::unknown_endpoint(id).to_json()).collect();
-    Ok(tensorone::batch(ask, answers, errors, now))
+    Ok(answers)
+}
+
+/// The answers about those of `ids` that exist, by one batch.
+fn about(
+    batch: &Batch<'_>,
+    registered: Vec<EndpointFacts>,
+    ids: &[String],
+    Asked { ask, rates, now }: &Asked,
+) -> Result<Vec<(String, Value)>, EvalError> {
+    let facts = facts(batch, registered, ids, *now)?;
+    let known: Vec<String> = facts.iter().map(|facts| facts.id.clone()).collect();
+    if known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = batch.run(&Subject::members(ENDPOINT_LABEL, known), &tensorone::needs(ask))?;
+    let answer = |facts: EndpointFacts| {
+        let view = found.member(&facts.id);
+        let answer = match ask.is_basic {
+            true => tensorone::basic(ask, view, &facts, rates),
+            false => tensorone::metrics(ask, view, &facts, rates, *now),
+        };
+        (facts.id, answer)
+    };
+    Ok(facts.into_iter().map(answer).collect())
 }
 
 /// What the registry knows of those of `ids` that the caller may see.
@@ -138,7 +199,7 @@ fn facts(
     registered: Vec<EndpointFacts>,
     ids: &[String],
     now: i64,
-) -> Result<Vec<EndpointFacts>, VendorError> {
+) -> Result<Vec<EndpointFacts>, EvalError> {
     let heard = clouds::facts_from_labels(batch, ENDPOINT_LABEL, ids, now)?;
     let of = |all: &[EndpointFacts], id: &String| all.iter().find(|facts| facts.id == *id).cloned();
     let known = ids.iter().filter_map(|id| match (of(&registered, id), of(&heard, id)) {
