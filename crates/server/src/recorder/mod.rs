@@ -209,7 +209,7 @@ fn families() -> impl Iterator<Item = (String, Metadata)> {
 }
 
 /// The newest minute in the store and the totals at its end. If nothing was recorded for a month, what can be made up
-/// for is.
+/// for is, from the first sample on.
 fn load(store: &Store, now: Timestamp, due: Timestamp, budget: &Budget) -> Result<Ledger, ApiError> {
     let names = COUNTERS.map(|(name, ..)| name).join("|");
     let matcher = Matcher::new(METRIC_NAME, MatchOp::Regex, &names).map_err(ApiError::internal)?;
@@ -234,7 +234,10 @@ fn load(store: &Store, now: Timestamp, due: Timestamp, budget: &Budget) -> Resul
             return Ok(Ledger { until, totals });
         }
     }
-    Ok(Ledger { until: due - CATCH_UP_MS, totals: BTreeMap::new() })
+    let stats = store.stats()?;
+    let first = [stats.head_mint, stats.blocks_mint].into_iter().flatten().min().unwrap_or(due);
+    let first = first.min(due).div_euclid(MINUTE_MS) * MINUTE_MS;
+    Ok(Ledger { until: first.max(due - CATCH_UP_MS), totals: BTreeMap::new() })
 }
 
 #[cfg(test)]
