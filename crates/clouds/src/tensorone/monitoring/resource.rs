@@ -117,17 +117,20 @@ pub(crate) fn subject(ask: &PerformanceAsk, resources: &Resources) -> Subject {
 }
 
 /// One resource as the answer shows it.
+///
+/// Gauges and points that are not known are left out: the documents' clients ask for each with a default, and fail on a
+/// null.
 pub(crate) fn render(ask: &PerformanceAsk, kind: &str, resource: &Resource, view: View<'_>) -> Value {
     let text = |name: &str, write: fn(f64) -> String| view.value(name).map(write);
     let mut metrics = Map::new();
     for (name, [current, mean, peak, series], _) in GAUGES {
-        let gauge = json!({
-            "current": number(view.value(current), 1),
-            "average": number(view.value(mean), 1),
-            "peak": number(view.value(peak), 1),
-            "trend": trend(view.line(series)),
-        });
-        metrics.insert(name.to_owned(), gauge);
+        let figures = [("current", current), ("average", mean), ("peak", peak)];
+        let figures = figures.map(|(figure, need)| (figure, number(view.value(need), 1)));
+        let all = figures.into_iter().chain([("trend", json!(trend(view.line(series))))]);
+        let gauge = known(all);
+        if !gauge.is_empty() {
+            metrics.insert(name.to_owned(), Value::Object(gauge));
+        }
     }
     metrics.insert(
         "network".to_owned(),
@@ -147,9 +150,8 @@ pub(crate) fn render(ask: &PerformanceAsk, kind: &str, resource: &Resource, view
     );
     let starts = bucket_starts(ask.frame.start, ask.frame.end, ask.frame.step_ms);
     let series = starts.map(|(at, start)| {
-        let values: Map<String, Value> =
-            ask.metrics.iter().map(|metric| (metric.as_str().to_owned(), point(ask, *metric, view, at))).collect();
-        json!({"timestamp": time(start), "values": values})
+        let values = ask.metrics.iter().map(|metric| (metric.as_str(), point(ask, *metric, view, at)));
+        json!({"timestamp": time(start), "values": known(values)})
     });
     json!({
         "resourceType": kind,
@@ -159,6 +161,11 @@ pub(crate) fn render(ask: &PerformanceAsk, kind: &str, resource: &Resource, view
         "metrics": metrics,
         "timeSeries": series.collect::<Vec<_>>(),
     })
+}
+
+/// The members that are known.
+fn known<'a>(members: impl Iterator<Item = (&'a str, Value)>) -> Map<String, Value> {
+    members.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn point(ask: &PerformanceAsk, metric: Metric, view: View<'_>, at: usize) -> Value {
