@@ -89,7 +89,7 @@ fn a_demo_wants_an_empty_directory() {
 fn the_comparison_loses_no_sample_of_ours() {
     let scratch = tempfile::tempdir().unwrap();
     let out = Command::new(PROMENADE)
-        .args(["bench", "--quick", "--only", "live", "--log", "warn", "--scratch"])
+        .args(["bench", "--quick", "--only", "live,clouds", "--log", "warn", "--scratch"])
         .arg(scratch.path())
         .output()
         .unwrap();
@@ -97,5 +97,8 @@ fn the_comparison_loses_no_sample_of_ours() {
     let table = String::from_utf8(out.stdout).unwrap();
     assert!(table.contains("| live, % kept after kill -9 | 100 |"), "{table}");
     assert!(table.starts_with("- Promenade: promenade "), "{table}");
+    for row in ["full TensorOne answer of 24h at 15m", "batch of 4 endpoints, everything", "Hugging Face scrape"] {
+        assert!(table.contains(&format!("| clouds, {row}, wall ms | ")), "{row}: {table}");
+    }
     assert_eq!(entries(scratch.path()), 0, "the servers' data is removed");
 }

@@ -95,6 +95,7 @@ const BENCH_EXAMPLES: &str = "Examples:
   promenade bench --quick                        (this program alone, seconds)
   promenade bench --peers /usr/bin               (all three, about ten minutes, 4 GB of disk)
   promenade bench --peers /usr/bin --only live
+  promenade bench --only clouds                  (how long the vendor APIs take, about two minutes)
   promenade bench diff --reference http://127.0.0.1:9091 --target http://127.0.0.1:9090 --queries 10000";
 
 const TOKEN_EXAMPLES: &str = "Examples:
@@ -318,7 +319,7 @@ mod tests {
             "promenade monitoring tokens list",
             "promenade monitoring tokens revoke abc",
             "promenade query up --url http://127.0.0.1:1 --token t --last 1h --step 15s --json",
-            "promenade bench --peers p --only history,live --repeat 3 --quick --scratch s",
+            "promenade bench --peers p --only history,live,clouds --repeat 3 --quick --scratch s",
             "promenade bench diff --reference http://127.0.0.1:1 --target http://127.0.0.1:2 --seed 7 --queries 10000",
             "promenade demo --nodes 4 --listen 127.0.0.1:0 --data-dir d --hours 0.5 --seed 2",
             "promenade tsdb verify d",

@@ -2,6 +2,8 @@
 
 mod agreement;
 mod ask;
+mod clouds;
+mod endpoints;
 mod load;
 mod peers;
 mod queries;
@@ -52,6 +54,8 @@ pub enum Part {
     Hour,
     /// Five minutes of a fleet of a million series, then a crash.
     Large,
+    /// The vendor APIs over a day of 200 endpoints; ours alone.
+    Clouds,
 }
 
 /// What to compare.
@@ -94,6 +98,9 @@ pub async fn run(options: &Options) -> Result<Report> {
     if part(Part::Large) {
         let load = quick.unwrap_or(Load { nodes: 1_375, scrapes: 20, consecutive: 1, connections: 2 });
         live("large", load, options, &systems, &mut report).await?;
+    }
+    if part(Part::Clouds) {
+        clouds::run(&options.promenade, &options.scratch, options.quick, &mut report).await?;
     }
     Ok(report)
 }
