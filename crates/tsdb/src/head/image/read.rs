@@ -160,7 +160,8 @@ impl Image {
                 || std::iter::from_fn(|| self.tail.bodies.get(next.fetch_add(1, Relaxed))).all(|b| self.check(b));
             let checks: Vec<_> = (0..workers).map(|_| scope.spawn(check)).collect();
             // Every one is waited for.
-            checks.into_iter().map(|check| check.join().unwrap_or(false)).fold(true, |all, sound| all && sound)
+            let sound: Vec<bool> = checks.into_iter().map(|check| check.join().unwrap_or(false)).collect();
+            sound.into_iter().all(|sound| sound)
         })
     }
 
