@@ -78,10 +78,10 @@ impl HeadIndex {
         }
     }
 
-    /// Removes a series that is there.
+    /// Removes a series, if it is there. One that left before may be in the hands of an exemplar, and its slot another's.
     pub(crate) fn remove(&mut self, series: &Series) {
-        let hash = self.hash(&series.labels);
-        match self.by_labels.find_entry(hash, |slot| *slot == series.slot) {
+        let (hash, slots) = (self.hash(&series.labels), &self.slots);
+        match self.by_labels.find_entry(hash, |slot| std::ptr::eq(&raw const **occupied(slots, *slot), series)) {
             Ok(entry) => drop(entry.remove()),
             Err(_) => return,
         }
@@ -211,5 +211,39 @@ impl LabelIndex for HeadIndex {
             }
         }
         Ok(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its slot has another series by now, and one hash in a hundred looks like the other's.
+    #[test]
+    fn a_series_that_left_takes_no_other_with_it() {
+        let mut index = HeadIndex::default();
+        let labels = |i: u64| Labels::from_pairs([("i", i.to_string().as_str())]);
+        for i in 0..2000 {
+            let gone = index.insert(SeriesRef(2 * i), labels(2 * i));
+            index.remove(&gone);
+            let other = index.insert(SeriesRef(2 * i + 1), labels(2 * i + 1));
+            assert_eq!(gone.slot, other.slot);
+            index.remove(&gone);
+            assert!(index.get(&other.labels).is_some(), "{i}");
+            index.remove(&other);
+        }
+        assert_eq!(index.len(), 0);
+    }
+
+    #[test]
+    fn a_series_that_left_does_not_come_back() {
+        let series = Series::new(SeriesRef(1), 0, Labels::empty());
+        series.add(5, model::SampleValue::Float(1.0));
+        series.delete(model::TimeRange { mint: 0, maxt: 4 });
+        assert!(!series.retire(6), "it has a sample");
+        series.forget(&series.snapshot(model::TimeRange::ALL));
+        assert!(series.retire(6));
+        // As a deletion does that finds it by its exemplars.
+        assert!(series.retire(model::Timestamp::MIN) && series.is_gone());
     }
 }

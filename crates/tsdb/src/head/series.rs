@@ -136,11 +136,11 @@ impl Series {
         self.hold().delete(range)
     }
 
-    /// Marks the series as removed, if it is empty and its newest sample is older than `before`.
+    /// Marks the series as removed, if it is empty and its newest sample is older than `before`. Returns whether it is.
     pub(crate) fn retire(&self, before: Timestamp) -> bool {
         let mut guarded = self.samples.lock();
         let samples = &guarded.samples;
-        guarded.gone = samples.is_empty() && samples.newest().is_none_or(|newest| newest < before);
+        guarded.gone |= samples.is_empty() && samples.newest().is_none_or(|newest| newest < before);
         guarded.gone
     }
 
