@@ -8,6 +8,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use clouds::huggingface::{self, EndpointMetrics, Exposition, REPLICA_LABEL};
 use clouds::tensorone::monitoring::{self, PerformanceAsk, Targets};
 use clouds::tensorone::{self, MetricsAsk};
 use clouds::{Batch, Catalog, EndpointFacts, RateCard, Subject};
@@ -149,6 +150,17 @@ fn answers(batch: &Batch<'_>, ids: &[String], ask: &MetricsAsk) -> usize {
     facts.iter().map(answer).sum()
 }
 
+/// A scrape of one endpoint: its text's length.
+fn scrape(batch: &Batch<'_>, id: &str) -> usize {
+    let endpoint = Subject::members(tensorone::ENDPOINT_LABEL, vec![id.to_owned()]);
+    let found = batch.run(&endpoint, &huggingface::needs(END)).unwrap();
+    let replicas = Subject::each(REPLICA_LABEL).within(tensorone::ENDPOINT_LABEL, vec![id.to_owned()]);
+    let replicas = batch.run(&replicas, &huggingface::replica_needs(END)).unwrap();
+    let text = EndpointMetrics { endpoint: found.member(id), replicas: &replicas }.text(Exposition::OpenMetrics);
+    assert!(text.contains("\nhttp_requests_total{") && text.contains("\ngpu_usage_percent{"), "{text}");
+    text.len()
+}
+
 #[test]
 fn answers_over_two_hundred_endpoints() {
     if std::env::var_os("PROMENADE_SPEED").is_none() {
@@ -172,6 +184,8 @@ fn answers_over_two_hundred_endpoints() {
     println!("batch of 50, performance and costs: {batch_of_two:?}");
     let batch_full = best(&querier, &catalog, |batch| answers(batch, &ids(50), &ask("timeframe=24h")));
     println!("batch of 50, everything: {batch_full:?}");
+    let scraped = best(&querier, &catalog, |batch| scrape(batch, "ep_0007"));
+    println!("scrape of one endpoint: {scraped:?}");
     let performance = PerformanceAsk::parse(&[], END).unwrap();
     let platform = best(&querier, &catalog, |batch| {
         monitoring::performance(batch, &performance, Targets::default()).unwrap().to_string().len()
@@ -179,4 +193,6 @@ fn answers_over_two_hundred_endpoints() {
     println!("performance of the platform, 1h at 1m: {platform:?}");
     assert!(full < Duration::from_millis(150), "{full:?}");
     assert!(batch_of_two < Duration::from_secs(2), "{batch_of_two:?}");
+    assert!(batch_full < Duration::from_secs(2), "{batch_full:?}");
+    assert!(scraped < Duration::from_millis(20), "{scraped:?}");
 }

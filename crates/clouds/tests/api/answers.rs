@@ -2,7 +2,7 @@
 
 use clouds::tensorone::monitoring::{self, OptimizationAsk, PerformanceAsk, Targets};
 use clouds::tensorone::{self, MetricsAsk};
-use clouds::{Batch, Catalog, EndpointFacts, GpuPrice, RateCard, Subject};
+use clouds::{Batch, Catalog, EndpointFacts, Found, GpuPrice, RateCard, Subject};
 use model::Budget;
 use promql::Context;
 use promqltest::MemoryStore;
@@ -40,6 +40,21 @@ pub(crate) fn facts() -> EndpointFacts {
 pub(crate) fn rates() -> RateCard {
     let gpu = |model: &str, usd_hour, gb: f64| GpuPrice { model: model.to_owned(), usd_hour, vram_bytes: gb * 1e9 };
     RateCard { gpus: vec![gpu("h100", 10.0, 85.9), gpu("l40s", 1.8, 51.5)] }
+}
+
+/// The values that the answer about the endpoint is made of.
+pub(crate) fn found(store: &MemoryStore, parameters: &str) -> (MetricsAsk, Found) {
+    let ask = MetricsAsk::parse(&pairs(parameters), END).unwrap();
+    let subject = Subject::members(tensorone::ENDPOINT_LABEL, vec![ENDPOINT.to_owned()]);
+    let found = with_batch(store, |batch| batch.run(&subject, &tensorone::needs(&ask)).unwrap());
+    (ask, found)
+}
+
+/// The text for Prometheus about the endpoint.
+pub(crate) fn exposition(store: &MemoryStore, ask: &MetricsAsk) -> String {
+    let subject = Subject::members(tensorone::ENDPOINT_LABEL, vec![ENDPOINT.to_owned()]);
+    let found = with_batch(store, |batch| batch.run(&subject, &tensorone::needs(ask)).unwrap());
+    tensorone::exposition(found.member(ENDPOINT), &facts())
 }
 
 /// The answer about the endpoint.

@@ -231,9 +231,13 @@ impl Fleet {
             ("node_disk_reads_completed_total", "nvme0n1", 8_000.0),
             ("node_disk_writes_completed_total", "nvme0n1", 4_500.0),
         ] {
-            self.push_counter(name, &identity, &[("device", device)], false, move |_| 60.0 * per_second);
+            // Unevenly, so that it matters which minutes a rate is over.
+            let growth = move |minute: i64| 60.0 * per_second * (0.9 + (minute % 3) as f64 / 10.0);
+            self.push_counter(name, &identity, &[("device", device)], false, growth);
         }
-        self.push("probe_icmp_duration_seconds", &identity, &[("phase", "rtt")], |_| 0.0123);
+        self.push("probe_icmp_duration_seconds", &identity, &[("phase", "rtt")], |minute| {
+            0.0123 + (minute % 5) as f64 / 1e4
+        });
         self.push("up", &identity, &[("job", "node")], |_| 1.0);
     }
 }

@@ -1,106 +1,18 @@
 //! Values: each measured figure of the answers equals what plain arithmetic over the fleet's samples gives.
 
-use clouds::tensorone::{self, MetricsAsk};
-use clouds::{Found, Subject};
+use clouds::tensorone;
 use model::Timestamp;
-use serde_json::Value;
 
-use crate::answers::{metrics, pairs, performance, with_batch};
-use crate::fleet::{BOUNDS, DAY_MS, END, ENDPOINT, Fleet, HOUR_MS, MINUTE_MS};
-
-type Samples = [(Timestamp, f64)];
-
-#[track_caller]
-fn near(what: &str, ours: f64, expect: f64) {
-    assert!((ours - expect).abs() <= 1e-9 * expect.abs().max(1.0), "{what}: {ours}, expected {expect}");
-}
-
-/// What a counter gained in `(end - window, end]`, its fall at a restart not counted as one.
-fn gain(samples: &Samples, end: Timestamp, window_ms: i64) -> f64 {
-    let start = end - window_ms;
-    let mut gained = 0.0;
-    for pair in samples.windows(2) {
-        if start < pair[1].0 && pair[1].0 <= end {
-            gained += if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
-        }
-    }
-    gained
-}
-
-/// The values of a gauge in `(end - window, end]`.
-fn inside(samples: &Samples, end: Timestamp, window_ms: i64) -> Vec<f64> {
-    samples.iter().filter(|(t, _)| end - window_ms < *t && *t <= end).map(|(_, v)| *v).collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// A quantile of observations counted up to each bound, linear within a bucket.
-fn quantile(q: f64, cumulative: &[f64]) -> f64 {
-    let rank = q * cumulative.last().unwrap();
-    let at = cumulative.iter().position(|n| *n >= rank).unwrap();
-    if BOUNDS[at].is_infinite() {
-        return BOUNDS[at - 1];
-    }
-    let (low, below) = if at == 0 { (0.0, 0.0) } else { (BOUNDS[at - 1], cumulative[at - 1]) };
-    low + (BOUNDS[at] - low) * (rank - below) / (cumulative[at] - below)
-}
-
-struct Truth {
-    fleet: Fleet,
-}
-
-impl Truth {
-    /// The gain of all series of that name and those labels together.
-    fn gain(&self, name: &str, pairs: &[(&str, &str)], end: Timestamp, window_ms: i64) -> f64 {
-        self.fleet.samples(name, pairs).map(|samples| gain(samples, end, window_ms)).sum()
-    }
-
-    fn codes(&self, codes: &[&str], end: Timestamp, window_ms: i64) -> f64 {
-        codes.iter().map(|code| self.gain("inference_requests_total", &[("status_code", code)], end, window_ms)).sum()
-    }
-
-    fn buckets(&self, end: Timestamp, window_ms: i64) -> Vec<f64> {
-        let text = |bound: &f64| if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
-        let name = "inference_request_duration_seconds_bucket";
-        BOUNDS.iter().map(|bound| self.gain(name, &[("le", &text(bound))], end, window_ms)).collect()
-    }
-
-    /// The mean over series of their means in a window.
-    fn mean(&self, name: &str, end: Timestamp, window_ms: i64) -> f64 {
-        let means: Vec<f64> = self.of_endpoint(name).map(|samples| mean(&inside(samples, end, window_ms))).collect();
-        mean(&means)
-    }
-
-    fn of_endpoint<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Samples> {
-        self.fleet.samples(name, &[("endpoint_id", ENDPOINT)])
-    }
-
-    /// At each minute of a window, the values of all series of a name.
-    fn minutes(&self, name: &str, end: Timestamp, window_ms: i64) -> Vec<Vec<f64>> {
-        let series: Vec<Vec<f64>> = self.of_endpoint(name).map(|samples| inside(samples, end, window_ms)).collect();
-        (0..series[0].len()).map(|minute| series.iter().map(|values| values[minute]).collect()).collect()
-    }
-}
-
-const OK: [&str; 2] = ["200", "204"];
-const BAD: [&str; 7] = ["400", "422", "408", "429", "500", "503", "504"];
-
-fn found(truth: &Truth, parameters: &str) -> (MetricsAsk, Found) {
-    let ask = MetricsAsk::parse(&pairs(parameters), END).unwrap();
-    let store = truth.fleet.store();
-    let found = with_batch(&store, |batch| {
-        let subject = Subject::members(tensorone::ENDPOINT_LABEL, vec![ENDPOINT.to_owned()]);
-        batch.run(&subject, &tensorone::needs(&ask)).unwrap()
-    });
-    (ask, found)
-}
+use crate::answers::{found, metrics, performance};
+use crate::fleet::{DAY_MS, END, ENDPOINT, Fleet, HOUR_MS, MINUTE_MS};
+use crate::truth::{
+    BAD, OK, Truth, host_cpu, host_memory, mean, minutes_to, near, number, percentile, quantile, rounded,
+};
 
 #[test]
 fn totals_of_a_window_are_those_of_its_samples() {
     let truth = Truth { fleet: Fleet::new(1.0) };
-    let (_, found) = found(&truth, "timeframe=24h");
+    let (_, found) = found(&truth.fleet.store(), "timeframe=24h");
     let view = found.member(ENDPOINT);
     let value = |name: &str| view.value(name).unwrap_or_else(|| panic!("{name} has no value"));
     let whole = |name: &str| truth.gain(name, &[], END, DAY_MS);
@@ -131,7 +43,7 @@ fn totals_of_a_window_are_those_of_its_samples() {
 #[test]
 fn gauges_over_a_window_are_those_of_its_samples() {
     let truth = Truth { fleet: Fleet::new(1.0) };
-    let (_, found) = found(&truth, "timeframe=24h");
+    let (_, found) = found(&truth.fleet.store(), "timeframe=24h");
     let view = found.member(ENDPOINT);
     let value = |name: &str| view.value(name).unwrap_or_else(|| panic!("{name} has no value"));
     near("gpu", value("gpu"), truth.mean("DCGM_FI_DEV_GPU_UTIL", END, DAY_MS));
@@ -165,7 +77,7 @@ fn gauges_over_a_window_are_those_of_its_samples() {
 fn buckets_are_those_of_their_samples() {
     let truth = Truth { fleet: Fleet::new(1.0) };
     for (parameters, step_ms) in [("timeframe=24h", 15 * MINUTE_MS), ("timeframe=6h&granularity=1m", MINUTE_MS)] {
-        let (ask, found) = found(&truth, parameters);
+        let (ask, found) = found(&truth.fleet.store(), parameters);
         let view = found.member(ENDPOINT);
         let n_buckets = usize::try_from(ask.frame.window_ms() / step_ms).unwrap();
         for at in (0..n_buckets).step_by(7).chain([n_buckets - 1]) {
@@ -187,15 +99,6 @@ fn buckets_are_those_of_their_samples() {
             }
         }
     }
-}
-
-/// `value` as an answer rounds it.
-fn rounded(value: f64, digits: i32) -> f64 {
-    (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
-}
-
-fn number(answer: &Value, pointer: &str) -> f64 {
-    answer.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}: {answer:#}"))
 }
 
 #[test]
@@ -260,16 +163,51 @@ fn performance_shows_what_was_measured() {
     let seconds = truth.gain("inference_request_duration_seconds_sum", &[], END, window_ms);
     show("/overall/averageResponseTime", 1000.0 * seconds / (ok + bad), 0);
     let cluster = &answer["resources"][0];
+    let network = |name: &str| format!("{:.1} Gbps", 8e-9 * truth.rate(name, &[("device", "eth0")], END));
+    let storage = |name: &str| format!("{} MB/s", (truth.rate(name, &[], END) / 1e6).round());
+    let (inbound, outbound) =
+        (network("node_network_receive_bytes_total"), network("node_network_transmit_bytes_total"));
+    let (read, written) = (storage("node_disk_read_bytes_total"), storage("node_disk_written_bytes_total"));
     assert_eq!((&cluster["resourceId"], &cluster["resourceName"]), (&"cluster-1".into(), &"Cluster One".into()));
     assert_eq!((&cluster["resourceType"], &cluster["region"]), (&"cluster".into(), &"us-east-1".into()));
-    assert_eq!(cluster["metrics"]["network"]["inbound"], "2.3 Gbps", "the loopback device is not counted");
-    assert_eq!(cluster["metrics"]["network"]["outbound"], "4.7 Gbps");
-    assert_eq!(cluster["metrics"]["storage"]["readThroughput"], "850 MB/s");
-    show("/resources/0/metrics/network/latency", 12.3, 1);
-    show("/resources/0/metrics/storage/iops", 12_500.0, 0);
-    let minutes: Vec<f64> = (0..360).map(|minute| 60.0 + ((50 * 60 - 1 - minute) % 100) as f64 / 10.0).collect();
-    show("/resources/0/metrics/memory/average", mean(&minutes), 1);
-    show("/resources/0/metrics/memory/peak", minutes.iter().copied().fold(0.0, f64::max), 1);
+    // The loopback device is not counted.
+    assert_eq!(cluster["metrics"]["network"]["inbound"], *inbound);
+    assert_eq!(cluster["metrics"]["network"]["outbound"], *outbound);
+    assert_eq!(cluster["metrics"]["storage"]["readThroughput"], *read);
+    assert_eq!(cluster["metrics"]["storage"]["writeThroughput"], *written);
+    show("/resources/0/metrics/network/latency", 1e3 * truth.mean_at("probe_icmp_duration_seconds", END), 1);
+    let together = &answer["aggregatedMetrics"];
+    assert_eq!(together["networkThroughput"]["totalInbound"], *inbound, "there is one cluster");
+    assert_eq!(together["networkThroughput"]["totalOutbound"], *outbound);
+    assert_eq!(together["storageThroughput"]["totalRead"], *read);
+    assert_eq!(together["storageThroughput"]["totalWrite"], *written);
+    let per_minute = |value: &dyn Fn(Timestamp) -> f64| minutes_to(END, 360).map(value).collect::<Vec<f64>>();
+    let cpu = per_minute(&|t| host_cpu(&truth, t));
+    let memory = per_minute(&|t| host_memory(&truth, t));
+    let gpu = per_minute(&|t| truth.mean_at("DCGM_FI_DEV_GPU_UTIL", t));
+    for (name, minutes) in [("cpu", &cpu), ("memory", &memory), ("gpu", &gpu)] {
+        show(&format!("/resources/0/metrics/{name}/current"), minutes[359], 1);
+        show(&format!("/resources/0/metrics/{name}/average"), mean(minutes), 1);
+        show(&format!("/resources/0/metrics/{name}/peak"), percentile(minutes, 1.0), 1);
+        let pointer = format!("/aggregatedMetrics/{name}Utilization");
+        show(&format!("{pointer}/average"), mean(minutes), 1);
+        show(&format!("{pointer}/p95"), percentile(minutes, 0.95), 1);
+        show(&format!("{pointer}/p99"), percentile(minutes, 0.99), 1);
+        let peak = minutes.iter().position(|value| *value == percentile(minutes, 1.0)).unwrap();
+        let shown = answer.pointer(&format!("{pointer}/peakTime")).unwrap().as_str().unwrap();
+        assert_eq!(tensorone::parse_time(shown), Some(END - (359 - peak as i64) * MINUTE_MS), "{name}");
+        for bucket in 0..24 {
+            let pointer = format!("/resources/0/timeSeries/{bucket}/values/{name}_utilization");
+            show(&pointer, mean(&minutes[15 * bucket..15 * (bucket + 1)]), 1);
+        }
+    }
+    let iops = |t| {
+        truth.rate("node_disk_reads_completed_total", &[], t) + truth.rate("node_disk_writes_completed_total", &[], t)
+    };
+    show("/resources/0/metrics/storage/iops", iops(END), 0);
+    show("/aggregatedMetrics/storageThroughput/averageIOPS", mean(&per_minute(&iops)), 0);
+    let latency = mean(&per_minute(&|t| 1e3 * truth.mean_at("probe_icmp_duration_seconds", t)));
+    show("/aggregatedMetrics/networkThroughput/averageLatency", latency, 1);
     let series = cluster["timeSeries"].as_array().unwrap();
     assert_eq!(series.len(), 24);
     assert_eq!(series[23]["timestamp"], "2024-01-16T01:45:00Z");
