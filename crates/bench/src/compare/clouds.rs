@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use model::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::endpoints::{MINUTE_MS, id, name, push};
+use super::endpoints::{Endpoints, MINUTE_MS, id, name};
 use super::peers::{Peer, System};
 use super::report::Report;
 use super::{flush, say};
@@ -34,9 +35,18 @@ pub(super) async fn run(binary: &Path, scratch: &Path, is_quick: bool, report: &
     };
     say("clouds: Promenade")?;
     let peer = Peer::start(System::Promenade, binary, scratch).await?;
-    load(&peer, &size).await?;
+    let start = newest_minute() - size.minutes * MINUTE_MS;
+    let mut parts = Vec::new();
+    for part in 0..CONNECTIONS {
+        let endpoints = size.endpoints * part / CONNECTIONS..size.endpoints * (part + 1) / CONNECTIONS;
+        let push = Push::new(&format!("{}/api/v1/write", peer.base()), peer.token.as_deref())?;
+        parts.push(Endpoints::new(push, endpoints, start));
+    }
+    let parts = write(parts).await?;
     flush(&peer).await?;
+    // The recorder has hours to make up for; what is current afterwards is written then.
     peer.wait_idle().await?;
+    write(parts).await?;
 
     let asking = Asking { peer: &peer, client: reqwest::Client::builder().no_proxy().build()? };
     for (what, path) in [
@@ -57,19 +67,25 @@ pub(super) async fn run(binary: &Path, scratch: &Path, is_quick: bool, report: &
     Ok(())
 }
 
-async fn load(peer: &Peer, size: &Size) -> Result<()> {
-    let end = (now_ms() - MINUTE_MS).div_euclid(MINUTE_MS) * MINUTE_MS;
-    let start = end - size.minutes * MINUTE_MS;
+/// The newest minute that is over.
+fn newest_minute() -> Timestamp {
+    (now_ms() - MINUTE_MS).div_euclid(MINUTE_MS) * MINUTE_MS
+}
+
+/// Writes what is missing up to now, all parts side by side.
+async fn write(parts: Vec<Endpoints>) -> Result<Vec<Endpoints>> {
     let mut running = JoinSet::new();
-    for part in 0..CONNECTIONS {
-        let endpoints = size.endpoints * part / CONNECTIONS..size.endpoints * (part + 1) / CONNECTIONS;
-        let connection = Push::new(&format!("{}/api/v1/write", peer.base()), peer.token.as_deref())?;
-        running.spawn(push(connection, endpoints, start, end));
+    for mut part in parts {
+        running.spawn(async move {
+            part.write_to(newest_minute()).await?;
+            anyhow::Ok(part)
+        });
     }
-    while let Some(sent) = running.join_next().await {
-        sent??;
+    let mut written = Vec::new();
+    while let Some(part) = running.join_next().await {
+        written.push(part??);
     }
-    Ok(())
+    Ok(written)
 }
 
 /// One request: its path, its body if it is a POST, and what its answer must show of the samples.

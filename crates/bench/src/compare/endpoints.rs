@@ -4,7 +4,7 @@ use anyhow::Result;
 use model::{Sample, Timestamp};
 use wire::remote_write::{WriteRequestEncoder, encode_labels};
 
-use crate::push::{Push, Sent};
+use crate::push::Push;
 use crate::rng::Rng;
 
 pub(crate) const MINUTE_MS: i64 = 60_000;
@@ -77,31 +77,45 @@ impl Growing {
     }
 }
 
-/// Pushes the minutes `start..=end` of `endpoints` and says what was acknowledged.
-pub(crate) async fn push(
-    mut push: Push,
-    endpoints: std::ops::Range<usize>,
-    start: Timestamp,
-    end: Timestamp,
-) -> Result<Sent> {
-    let mut rng = Rng::part(1, endpoints.start as u64);
-    let mut all: Vec<Growing> =
-        endpoints.flat_map(|endpoint| (0..REPLICAS).flat_map(move |n| replica(endpoint, n))).collect();
-    let mut request = WriteRequestEncoder::new();
-    for first in (start..=end).step_by(usize::try_from(CONSECUTIVE * MINUTE_MS)?) {
-        let times = (first..=end).step_by(usize::try_from(MINUTE_MS)?).take(usize::try_from(CONSECUTIVE)?);
-        for series in &mut all {
-            let samples: Vec<Sample> = times.clone().map(|t| Sample { t, v: series.next(&mut rng) }).collect();
-            request.push_encoded(&series.labels, &samples);
-            if SAMPLES_MAX <= request.n_samples() {
-                let n_samples = request.n_samples();
-                push.send(request.finish_compressed()?, n_samples).await?;
-            }
-        }
+/// Some of the endpoints, and the connection that writes their samples.
+pub(crate) struct Endpoints {
+    push: Push,
+    all: Vec<Growing>,
+    rng: Rng,
+    /// The next minute to be written.
+    next: Timestamp,
+}
+
+impl Endpoints {
+    /// `endpoints`, of which nothing before `start` is written.
+    pub(crate) fn new(push: Push, endpoints: std::ops::Range<usize>, start: Timestamp) -> Endpoints {
+        let rng = Rng::part(1, endpoints.start as u64);
+        let all = endpoints.flat_map(|endpoint| (0..REPLICAS).flat_map(move |n| replica(endpoint, n))).collect();
+        Endpoints { push, all, rng, next: start }
     }
+
+    /// Writes the minutes that are missing up to `end`.
+    pub(crate) async fn write_to(&mut self, end: Timestamp) -> Result<()> {
+        let mut request = WriteRequestEncoder::new();
+        while self.next <= end {
+            let last = end.min(self.next + (CONSECUTIVE - 1) * MINUTE_MS);
+            let times = (self.next..=last).step_by(usize::try_from(MINUTE_MS)?);
+            for series in &mut self.all {
+                let samples: Vec<Sample> = times.clone().map(|t| Sample { t, v: series.next(&mut self.rng) }).collect();
+                request.push_encoded(&series.labels, &samples);
+                if SAMPLES_MAX <= request.n_samples() {
+                    send(&mut self.push, &mut request).await?;
+                }
+            }
+            self.next = last + MINUTE_MS;
+        }
+        send(&mut self.push, &mut request).await
+    }
+}
+
+async fn send(push: &mut Push, request: &mut WriteRequestEncoder) -> Result<()> {
     let n_samples = request.n_samples();
-    push.send(request.finish_compressed()?, n_samples).await?;
-    Ok(push.sent())
+    push.send(request.finish_compressed()?, n_samples).await
 }
 
 /// The series of one replica: 56 that answers read, and 22 of an engine's that none reads.
