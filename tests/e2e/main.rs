@@ -15,6 +15,7 @@ mod acks;
 mod agents;
 mod clients;
 mod differ;
+mod documents;
 mod endpoints;
 mod exchange;
 mod faults;
