@@ -64,8 +64,8 @@ fn files(dir: &str, extension: &str) -> Vec<(String, String)> {
         for entry in fs::read_dir(&dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                // `cargo fuzz` builds beside its targets.
-                if !path.ends_with("target") {
+                // `cargo fuzz` builds beside its targets, and npm installs beside a client's script.
+                if !path.ends_with("target") && !path.ends_with("node_modules") {
                     dirs.push(path);
                 }
             } else if path.extension().is_some_and(|e| e == extension) {
