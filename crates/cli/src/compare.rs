@@ -29,6 +29,9 @@ pub(crate) struct BenchArgs {
     /// Directory for the servers' data while they run [default: the system's temporary one]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
+    /// Directory that keeps the servers' data of the history; a run that finds data there only asks the queries
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +100,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         promenade: std::env::current_exe().context("the path of this program")?,
         peers: args.peers,
         scratch: args.scratch.unwrap_or_else(std::env::temp_dir),
+        keep: args.keep,
         quick: args.quick,
         parts: args.only.iter().map(part).collect(),
         rounds: args.repeat,

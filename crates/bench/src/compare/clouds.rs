@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::endpoints::{Endpoints, MINUTE_MS, id, name};
-use super::peers::{Peer, System};
+use super::peers::{Peer, Place, System};
 use super::report::Report;
 use super::{flush, say};
 use crate::clock::now_ms;
@@ -34,7 +34,7 @@ pub(super) async fn run(binary: &Path, scratch: &Path, is_quick: bool, report: &
         false => Size { endpoints: 200, minutes: 24 * 60, batch: 50 },
     };
     say("clouds: Promenade")?;
-    let peer = Peer::start(System::Promenade, binary, scratch).await?;
+    let peer = Peer::start(System::Promenade, binary, Place::Passing(scratch)).await?;
     let start = newest_minute() - size.minutes * MINUTE_MS;
     let mut parts = Vec::new();
     for part in 0..CONNECTIONS {

@@ -14,14 +14,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use model::Timestamp;
 use serde_json::Value;
 
 use self::agreement::agree;
 use self::ask::{Asker, measure};
 use self::load::{Ingested, Load, ingest};
-use self::peers::{Peer, Restart, System};
+use self::peers::{Peer, Place, Restart, System};
 use self::queries::QUERIES;
 pub use self::report::Report;
 use self::usage::tree_bytes;
@@ -30,6 +30,8 @@ use crate::fleet::{INTERVAL_MS, SERIES_PER_NODE};
 
 /// The fleet of every comparison.
 const SEED: u64 = 1;
+/// The file beside kept data that says when it ends, written once all of it is there.
+const KEPT_END: &str = "end";
 const MIB: f64 = 1_048_576.0;
 /// Starts of each system after a crash; the median counts.
 const RESTARTS: usize = 3;
@@ -67,6 +69,8 @@ pub struct Options {
     pub peers: Option<PathBuf>,
     /// Where the servers' data goes while they run.
     pub scratch: PathBuf,
+    /// Where the data of the history stays, to be asked again by a later run.
+    pub keep: Option<PathBuf>,
     /// Tiny loads, to see that everything works; the figures mean nothing.
     pub quick: bool,
     /// The parts to run.
@@ -128,11 +132,18 @@ async fn history(options: &Options, systems: &[(System, PathBuf)], report: &mut 
         true => Load { nodes: 4, scrapes: 240, consecutive: 20, connections: 2 },
         false => Load { nodes: 12, scrapes: 5_760, consecutive: 20, connections: 2 },
     };
-    let end = newest_tick();
+    let kept = options.keep.as_deref().map(kept_end).transpose()?.flatten();
+    let end = kept.unwrap_or_else(newest_tick);
+    let place = options.keep.as_deref().map_or(Place::Passing(&options.scratch), Place::Kept);
     let mut peers = Vec::new();
     for (system, binary) in systems {
         say(&format!("history: {}", system.name()))?;
-        let peer = Peer::start(*system, binary, &options.scratch).await?;
+        let peer = Peer::start(*system, binary, place).await?;
+        if kept.is_some() {
+            peer.wait_idle().await?;
+            peers.push(peer);
+            continue;
+        }
         let before = peer.cpu()?;
         let ingested = ingest(&peer, load, end, SEED).await?;
         settle(&peer, load).await?;
@@ -144,10 +155,22 @@ async fn history(options: &Options, systems: &[(System, PathBuf)], report: &mut 
         }
         peers.push(peer);
     }
+    if let Some(dir) = &options.keep {
+        std::fs::write(dir.join(KEPT_END), end.to_string())?;
+    }
     if options.parts.contains(&Part::Queries) {
         queries(&peers, end + INTERVAL_MS, options.rounds, report).await?;
     }
     Ok(())
+}
+
+/// When the history that `dir` keeps ends; nothing where there is none.
+fn kept_end(dir: &Path) -> Result<Option<Timestamp>> {
+    match std::fs::read_to_string(dir.join(KEPT_END)) {
+        Ok(text) => Ok(Some(text.trim().parse().with_context(|| dir.join(KEPT_END).display().to_string())?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn queries(peers: &[Peer], end: Timestamp, rounds: u32, report: &mut Report) -> Result<()> {
@@ -190,7 +213,7 @@ async fn live(
     for (system, binary) in systems {
         say(&format!("{name}: {}", system.name()))?;
         let end = newest_tick();
-        let mut peer = Peer::start(*system, binary, &options.scratch).await?;
+        let mut peer = Peer::start(*system, binary, Place::Passing(&options.scratch)).await?;
         let ingested = ingest(&peer, load, end, SEED).await?;
         report_ingest(report, name, *system, &ingested);
         let memory = peer.memory()?;

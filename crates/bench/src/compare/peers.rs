@@ -106,7 +106,45 @@ pub(crate) struct Restart {
     pub(crate) anonymous_peak: u64,
 }
 
-/// A running server; dropping it kills it and removes its data.
+/// Where a server's directory goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Below this directory, removed with the server.
+    Passing(&'a Path),
+    /// In this directory, kept: a later run finds the data there.
+    Kept(&'a Path),
+}
+
+/// A server's directory.
+#[derive(Debug)]
+enum Home {
+    Passing(TempDir),
+    Kept(PathBuf),
+}
+
+impl Home {
+    fn at(place: Place<'_>, name: &str) -> Result<Home> {
+        match place {
+            Place::Passing(parent) => {
+                Ok(Home::Passing(tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(parent)?))
+            }
+            Place::Kept(parent) => {
+                // Servers run inside of it, so that relative paths would mean something else to them.
+                std::fs::create_dir_all(parent.join(name))?;
+                Ok(Home::Kept(parent.join(name).canonicalize()?))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Home::Passing(dir) => dir.path(),
+            Home::Kept(dir) => dir,
+        }
+    }
+}
+
+/// A running server; dropping it kills it and removes its data, unless that is kept.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Which it is.
@@ -115,14 +153,14 @@ pub(crate) struct Peer {
     pub(crate) token: Option<String>,
     binary: PathBuf,
     listen: String,
-    dir: TempDir,
+    dir: Home,
     child: Child,
 }
 
 impl Peer {
-    /// Starts a server on fresh data below `parent` and waits until it is ready.
-    pub(crate) async fn start(system: System, binary: &Path, parent: &Path) -> Result<Peer> {
-        let dir = tempfile::Builder::new().prefix(&format!("{}-", system.binary())).tempdir_in(parent)?;
+    /// Starts a server, on fresh data or on what an earlier run kept at `place`, and waits until it is ready.
+    pub(crate) async fn start(system: System, binary: &Path, place: Place<'_>) -> Result<Peer> {
+        let dir = Home::at(place, system.binary())?;
         let mut token = None;
         match system {
             System::Promenade => token = Some(create_operator(binary, &dir.path().join("data"))?),
