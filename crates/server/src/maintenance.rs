@@ -16,7 +16,7 @@ use crate::state::App;
 const REGISTRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Writes resume within five seconds after the disk does.
 const HEAL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is looked whether an image of the head is due: much is written in a second.
+/// How often it is looked whether full chunks may leave the memory, and whether an image of the head is due.
 const IMAGE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked whether a minute is due.
 const RECORDER_INTERVAL: Duration = Duration::from_secs(5);
@@ -57,16 +57,14 @@ pub(crate) async fn heal(app: App) {
     }
 }
 
-/// Keeps the next start quick, as much as comes in; ends when dropped.
+/// Keeps memory small and the next start quick, as much as comes in; ends when dropped.
 pub(crate) async fn image(app: App) {
     let mut ticks = ticks(IMAGE_INTERVAL);
     loop {
         ticks.tick().await;
         let app = app.clone();
-        match tokio::task::spawn_blocking(move || app.store().image()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the head has no new image: {error}"),
-            Err(panic) => tracing::error!("write an image of the head: {panic}"),
+        if let Err(panic) = tokio::task::spawn_blocking(move || app.store().image()).await {
+            tracing::error!("write an image of the head: {panic}");
         }
     }
 }

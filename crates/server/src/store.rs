@@ -91,9 +91,11 @@ impl Store {
         self.db.load_full().map_or(Ok(()), |db| db.heal())
     }
 
-    /// Writes an image of the head if one is due, for a quick start; blocking.
-    pub(crate) fn image(&self) -> Result<(), TsdbError> {
-        self.db.load_full().map_or(Ok(()), |db| db.image())
+    /// Moves full chunks out of memory, and writes an image of the head if one is due, for a quick start; blocking.
+    pub(crate) fn image(&self) {
+        if let Some(db) = self.db.load_full() {
+            db.image();
+        }
     }
 
     /// Does the work that is due; blocking.

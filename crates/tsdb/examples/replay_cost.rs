@@ -49,7 +49,7 @@ fn write(path: &str, scrapes: usize) -> anyhow::Result<()> {
             }
             appender.commit(t)?;
         }
-        db.image()?;
+        db.image();
     }
     Ok(())
 }

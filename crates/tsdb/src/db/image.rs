@@ -33,14 +33,25 @@ impl Imaged {
 }
 
 impl Db {
-    /// Writes an image of the head if the log has grown enough since the last one: the next start reads the log from there
-    /// on. Cheap when that is not so; makes way for flushes, merges and deletions.
-    pub fn image(&self) -> Result<(), TsdbError> {
-        let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
-        self.image_if_due()
+    /// Moves full chunks out of memory, and writes an image of the head if the log has grown enough since the last one: the
+    /// next start reads the log from there on. Cheap when little was written; makes way for flushes, merges and deletions.
+    pub fn image(&self) {
+        if let Some(_one) = self.maintenance.try_lock() {
+            self.offload_and_image();
+        }
     }
 
-    pub(super) fn image_if_due(&self) -> Result<(), TsdbError> {
+    /// What fails is only logged: nothing is lost by it.
+    pub(super) fn offload_and_image(&self) {
+        if let Err(error) = self.head.offload() {
+            tracing::warn!(%error, "sealed chunks stay in memory");
+        }
+        if let Err(error) = self.image_if_due() {
+            tracing::warn!(%error, "the head has no new image");
+        }
+    }
+
+    fn image_if_due(&self) -> Result<(), TsdbError> {
         let mut imaged = self.imaged.lock();
         let (grown, least) = (self.grown(&imaged), i128::from(imaged.image_bytes).max(self.worth_it()));
         let closed = self.head.log().last_closed().filter(|closed| imaged.segment < Some(*closed));

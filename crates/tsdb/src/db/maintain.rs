@@ -36,12 +36,7 @@ impl Db {
         if let Some(before) = self.due() {
             self.flush_before(before)?;
         }
-        if let Err(error) = self.head.offload() {
-            tracing::warn!(%error, "sealed chunks stay in memory");
-        }
-        if let Err(error) = self.image_if_due() {
-            tracing::warn!(%error, "the head has no new image");
-        }
+        self.offload_and_image();
         self.set_aside_unreadable()?;
         removed?;
         for _ in 0..COMPACTIONS_MAX {
