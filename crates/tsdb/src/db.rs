@@ -10,7 +10,7 @@ mod retention;
 mod scrub;
 mod snapshot;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -48,6 +48,8 @@ pub struct Db {
     unreadable: Mutex<Vec<String>>,
     /// Whether the disk did not hand out a block that may be sound; the next start tries again.
     some_unread: bool,
+    /// Blocks on their way off the disk, the first to go in front.
+    retired: Mutex<VecDeque<Arc<Block>>>,
     /// What blocks that are gone said of the log.
     gone: Mutex<LogCovers>,
     /// Held by the one that flushes, merges, removes or deletes.
@@ -110,6 +112,7 @@ impl Db {
             findings,
             some_unread,
             unreadable: Mutex::new(unreadable),
+            retired: Mutex::default(),
             gone: Mutex::new(gone),
             maintenance: Mutex::new(()),
             waiting: AtomicUsize::new(0),

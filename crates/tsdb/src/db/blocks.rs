@@ -93,19 +93,34 @@ pub(crate) fn replaces(new: &BlockMeta, old: &BlockMeta) -> bool {
         && (made.parents.iter().any(|parent| parent.ulid == old.ulid) || has_all && (of.level < made.level || anew))
 }
 
-/// Makes block `name` go away, durably and as a whole.
+/// Makes block `name` go away, durably and as a whole. After an error it is to be called again.
 pub(super) fn remove_block(dir: &Dir, name: &str) -> Result<(), TsdbError> {
     let doomed = format!("{name}{DELETION_SUFFIX}");
-    dir.publish(name, &doomed)?;
+    if is_there(dir, name)? {
+        dir.publish(name, &doomed)?;
+    } else {
+        // The last attempt came as far as that.
+        dir.sync()?;
+    }
     Ok(dir.remove(&doomed)?)
 }
 
-/// Moves block `name` to the quarantine and returns where it is now.
+fn is_there(dir: &Dir, name: &str) -> Result<bool, TsdbError> {
+    Ok(dir.list()?.iter().any(|entry| entry.name == name))
+}
+
+/// Moves block `name` to the quarantine and returns where it is now. After an error it is to be called again.
 pub(super) fn set_aside(dir: &Dir, name: &str) -> Result<String, TsdbError> {
     let quarantine = dir.sub(QUARANTINE_DIR)?;
-    // What stands there under this name is the same block from an attempt that a crash ended.
-    quarantine.remove(name)?;
-    dir.move_to(name, &quarantine)?;
+    if is_there(dir, name)? {
+        // What stands there under this name is the same block from an attempt that a crash ended.
+        quarantine.remove(name)?;
+        dir.move_to(name, &quarantine)?;
+    } else {
+        // The last attempt came as far as that.
+        quarantine.sync()?;
+        dir.sync()?;
+    }
     Ok(format!("{QUARANTINE_DIR}/{name}"))
 }
 
@@ -137,12 +152,23 @@ impl Db {
     pub(super) fn retire(&self, new: Option<Block>, gone: &[Arc<Block>], why: &str) -> Result<(), TsdbError> {
         self.swap_blocks(new, gone);
         for block in gone {
+            tracing::info!(block = %block.meta().ulid, why, "block retired");
+        }
+        self.retired.lock().extend(gone.iter().cloned());
+        self.remove_retired()
+    }
+
+    /// Takes the blocks off the disk that are out of the list, in that order. One that cannot be removed keeps the others
+    /// there: they are what says, at the next start, that another one has its samples, or has them no more.
+    pub(super) fn remove_retired(&self) -> Result<(), TsdbError> {
+        let mut retired = self.retired.lock();
+        while let Some(block) = retired.front() {
             let name = block.meta().ulid.to_string();
             match block.is_damaged() {
                 true => self.findings.quarantined(&name, &set_aside(&self.dir, &name)?),
                 false => remove_block(&self.dir, &name)?,
             }
-            tracing::info!(block = name, why, "block retired");
+            retired.pop_front();
         }
         Ok(())
     }

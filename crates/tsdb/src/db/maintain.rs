@@ -31,7 +31,8 @@ impl Db {
     pub fn maintain(&self, now: Timestamp) -> Result<(), TsdbError> {
         let Some(_one) = self.maintenance.try_lock() else { return Ok(()) };
         // Whatever becomes of it: a flush that fails on a full disk needs the room.
-        let removed = self.remove_expired(now).and_then(|()| self.remove_beyond_size());
+        let removed = self.remove_retired().and_then(|()| self.remove_expired(now));
+        let removed = removed.and_then(|()| self.remove_beyond_size());
         self.heal()?;
         if let Some(before) = self.due() {
             self.flush_before(before)?;

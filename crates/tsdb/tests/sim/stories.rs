@@ -112,3 +112,15 @@ fn half_a_deletion_shows_nothing_that_was_outranked() {
     let steps = [&contradicted[..], &[Step::Delete(all), Step::Crash(3)]].concat();
     check(4, Fault::PowerCut, &steps);
 }
+
+/// Blocks were merged, and one of them could not be taken off the disk. Then all that the merged one had was deleted, and
+/// it went; the next start took the old one for a block of ours and brought the deleted samples back.
+#[test]
+fn what_a_merged_block_replaces_goes_before_it() {
+    let all = Doomed { series: None, from: START - 24 * HOUR_MS, to: START - HOUR_MS };
+    let steps = [append(&[-720, -590, -470, 0]), Step::Flush, Step::Maintain, Step::Delete(all), Step::Maintain];
+    for crash in [None, Some(3)] {
+        let end = crash.map_or(Step::Restart, Step::Crash);
+        check(2, Fault::Io, &[steps.as_slice(), &[end]].concat());
+    }
+}
