@@ -75,11 +75,22 @@ fn a_commit_is_read_whole_or_not_at_all() {
     let first = segment(&[sample(0)]).len();
     let last = bytes.len() - first;
     for cut in first..=bytes.len() {
-        let root = store(&[bytes[..cut].to_vec()]);
-        let expect = if cut == bytes.len() { 4 } else { 1 + 2 * i64::from(last <= cut) };
-        for _ in 0..2 {
-            let (all, replayed) = timestamps(&root);
-            assert_eq!((all, replayed.findings.len()), ((0..expect).collect(), 0), "cut at {cut} of {}", bytes.len());
+        // When power fails there may be zeros in the place of what was not written: the first two bytes of a header, with
+        // zeros behind them, were once taken for a record without bytes, and the rest of the commit for all of it.
+        let zeros = [&bytes[..cut], &vec![0; bytes.len() - cut]].concat();
+        for left in [bytes[..cut].to_vec(), zeros] {
+            let same = left.iter().zip(&bytes).take_while(|(a, b)| a == b).count();
+            let expect = if same == bytes.len() { 4 } else { 1 + 2 * i64::from(last <= same) };
+            let root = store(&[left]);
+            for _ in 0..2 {
+                let (all, replayed) = timestamps(&root);
+                assert_eq!(
+                    (all, replayed.findings.len()),
+                    ((0..expect).collect(), 0),
+                    "cut at {cut} of {}",
+                    bytes.len()
+                );
+            }
         }
     }
     // In a segment that was durable, a flipped bit in the commit costs what it touches, not the rest of the commit.
