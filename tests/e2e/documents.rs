@@ -31,13 +31,12 @@ struct Rest {
 }
 
 impl Rest {
-    /// Runs a demo until the costs of its history are recorded, and a server on what it leaves.
-    fn of_demo(dir: &Path, seed: u64) -> Rest {
+    /// Runs a demo of that seed and so many nodes until the costs of its history are recorded, and a server on what it leaves.
+    fn of_demo(dir: &Path, seed: &str, nodes: &str) -> Rest {
         let (data, listen) = (dir.join("data"), format!("127.0.0.1:{}", free_port()));
         let (data, url) = (data.to_str().unwrap(), format!("http://{listen}"));
         let log = dir.join("demo.log");
-        let seed = seed.to_string();
-        let args = ["demo", "--hours", "1", "--seed", &seed, "--data-dir", data, "--listen", &listen];
+        let args = ["demo", "--hours", "1", "--seed", seed, "--nodes", nodes, "--data-dir", data, "--listen", &listen];
         let mut demo = Running::start(Path::new(BINARY), &args, &log);
         let told =
             wait_for("the demo has its history", RECORDED, || Some(demo.log()).filter(|log| log.contains("Ctrl-C")));
@@ -82,10 +81,10 @@ fn the_documents_clients_run_against_the_demo() {
     }
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [one, other] = std::thread::scope(|scope| {
-        let fleets = [(&dirs[0], 1), (&dirs[1], 2)].map(|(dir, seed)| {
+        let fleets = [(&dirs[0], "1", "2"), (&dirs[1], "2", "4")].map(|(dir, seed, nodes)| {
             let present = &present;
             scope.spawn(move || {
-                let rest = Rest::of_demo(dir.path(), seed);
+                let rest = Rest::of_demo(dir.path(), seed, nodes);
                 present.iter().map(|(found, flags, program)| rest.check(found, flags, program)).collect::<Vec<_>>()
             })
         });
