@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use control::Endpoint;
-use model::ProjectId;
+use model::{Histogram, ProjectId, SampleValue};
 use server::Mapping;
+use wire::remote_write::{SeriesContent, WriteRequestEncoder, encode_labels};
 
 use crate::answer::Answer;
 use crate::stand::{Series, Stand, base};
@@ -106,4 +107,29 @@ async fn without_a_mapping_series_are_what_was_sent() {
     let stand = Stand::start_with(|config| config.mapping = Arc::new(Mapping::off())).await;
     write(&stand, &stand.tokens.acme, server::now_ms(), &[]).await;
     assert_eq!(ask(&stand, "count({__name__!=\"\"})").await, ["{} 4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_histograms_are_copied_in_their_unit() {
+    let stand = Stand::start().await;
+    let now = server::now_ms();
+    let values: Vec<_> = [(now - 60_000, 4.0), (now, 10.0)]
+        .map(|(t, n)| {
+            let histogram = Histogram { zero_threshold: 0.001, zero_count: n, count: n, ..Histogram::default() };
+            (t, SampleValue::Histogram(Arc::new(histogram)))
+        })
+        .into();
+    let mut encoder = WriteRequestEncoder::new();
+    for name in ["vllm:time_to_first_token_seconds", "nv_inference_first_response_histogram_ms"] {
+        let content = SeriesContent { values: &values, ..SeriesContent::default() };
+        encoder.push_content(&encode_labels([("__name__", name), ("replica_id", name)]), &content);
+    }
+    let body = encoder.finish_compressed().unwrap();
+    let answer = stand.write_body("/api/v1/write", &stand.tokens.acme, body).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    // The one in milliseconds has no copy.
+    for name in ["crusoe_inference_histogram_first_token_latency", "inference_time_to_first_token_seconds"] {
+        let found = ask(&stand, &format!("sum by (replica_id) (histogram_count({name}))")).await;
+        assert_eq!(found, [r#"{replica_id="vllm:time_to_first_token_seconds"} 10"#], "{name}");
+    }
 }

@@ -139,6 +139,40 @@ async fn a_batch_holds_each_endpoint_once() {
     assert_eq!(total(&answer["aggregated"]["summary"]), total(&answer["endpoints"][0]["summary"]));
 }
 
+/// Twenty endpoints together have far more samples than one query may read, and each alone has fewer: the batch is asked
+/// in parts. An endpoint that has too many by itself is refused as it is when it is asked for alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_works_if_each_of_its_endpoints_does() {
+    let stand = Stand::start_with(|config| config.limits.query_samples_max = 1_500).await;
+    let now = server::now_ms();
+    let samples = |n: u32, step_ms: i64| -> Vec<(i64, f64)> {
+        (0..n).map(|at| (now - i64::from(n - 1 - at) * step_ms, f64::from(at))).collect()
+    };
+    let (few, many) = (samples(1_000, 3_000), samples(2_000, 1_500));
+    let ids: Vec<String> = (0..20).map(|n| format!("ep_{n}")).collect();
+    for id in &ids {
+        let labels = [("endpoint_id", id.as_str()), ("status_code", "200")];
+        assert_eq!(stand.write(&stand.tokens.acme, &[("inference_requests_total", &labels, &few)]).await.status, 204);
+    }
+    let labels = [("endpoint_id", "ep_big"), ("status_code", "200")];
+    assert_eq!(stand.write(&stand.tokens.acme, &[("inference_requests_total", &labels, &many)]).await.status, 204);
+    let ask = async |ids: &[String]| {
+        let body = json!({"endpointIds": ids, "timeframe": "1h", "granularity": "1m", "metrics": ["costs"]});
+        let request = stand.request("POST", "/v2/endpoints/metrics/batch", &stand.tokens.acme).body(body.to_string());
+        crate::answer::Answer::of(request).await
+    };
+    let whole = ask(&ids).await;
+    assert_eq!(whole.status, 200, "{}", whole.body);
+    let found: Vec<Value> =
+        whole.json()["endpoints"].as_array().unwrap().iter().map(|one| one["endpointId"].clone()).collect();
+    assert_eq!(found, ids, "each once, in the order asked for");
+    let with_big = ask(&[&ids[..3], &["ep_big".to_owned()]].concat()).await;
+    let alone = stand.get("/v2/endpoints/ep_big/metrics?timeframe=1h&granularity=1m&metrics=costs", &stand.tokens.acme);
+    let alone = alone.await;
+    assert_eq!((with_big.status, alone.status), (422, 422), "{} {}", with_big.body, alone.body);
+    assert_eq!(with_big.json(), alone.json());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_say_what_would_have_been_right() {
     let stand = with_endpoint().await;
