@@ -28,4 +28,5 @@ mod limits;
 mod peers;
 mod promenade;
 mod prometheus;
+mod stats;
 mod tsdb;

@@ -34,7 +34,7 @@ impl Prometheus {
                 &format!("--web.listen-address={listen}"),
                 "--web.enable-remote-write-receiver",
                 "--web.enable-admin-api",
-                "--enable-feature=native-histograms,exemplar-storage,promql-experimental-functions",
+                "--enable-feature=native-histograms,exemplar-storage,promql-experimental-functions,promql-per-step-stats",
             ],
             &dir.join("prometheus.log"),
         );

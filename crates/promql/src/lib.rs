@@ -30,6 +30,7 @@ mod syntax;
 
 pub use duration::parse_duration;
 pub use error::{EvalError, ParseError};
+pub use eval::SampleCounts;
 pub use expr::ValueType;
 pub use functions::functions;
 pub use limits::TextLimits;

@@ -8,7 +8,9 @@ use model::{
 };
 
 use crate::annotation::Notes;
-use crate::eval::{Column, Evaluator, Grid, Naming, PointRef, QuerySpan, STEPS_MAX, Selections, Series, samples};
+use crate::eval::{
+    Column, Evaluator, Grid, Naming, PointRef, QuerySpan, STEPS_MAX, SampleCounts, Selections, Series, Tallies, samples,
+};
 use crate::expr::{AggregateOp, Expr, RangeSelector};
 use crate::functions::extend;
 use crate::functions::order::decides_order;
@@ -30,6 +32,7 @@ pub struct Query {
     depth: usize,
     late_names: bool,
     start_timestamps: bool,
+    counts_samples: bool,
     naming: Naming,
 }
 
@@ -64,6 +67,8 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// Why it may not be what was meant.
     pub infos: Vec<String>,
+    /// Samples looked at, if the query was to count them.
+    pub samples: Option<SampleCounts>,
 }
 
 /// Reads a bare selector such as `up{job="a"}`: what `match[]` holds.
@@ -104,6 +109,7 @@ impl Query {
                 depth,
                 late_names: false,
                 start_timestamps: false,
+                counts_samples: false,
                 naming: Naming::default(),
             })
         });
@@ -131,6 +137,13 @@ impl Query {
     #[must_use]
     pub fn with_start_timestamps(mut self) -> Query {
         self.start_timestamps = true;
+        self
+    }
+
+    /// Counts the samples it looks at, as Prometheus' statistics do, which takes a little time.
+    #[must_use]
+    pub fn with_sample_counts(mut self) -> Query {
+        self.counts_samples = true;
         self
     }
 
@@ -217,11 +230,13 @@ impl Query {
                 span,
                 selections,
                 notes,
+                tallies: self.counts_samples.then(|| Tallies::new(grid.len)),
                 late_names: self.late_names,
                 start_timestamps: self.start_timestamps,
                 naming: self.naming,
             };
             let value = evaluate(&evaluator, &expr, grid)?;
+            let samples = evaluator.tallies.as_ref().map(Tallies::counts);
             let notes = evaluator.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
             let (more, infos) = notes.into_texts(&self.text);
             warnings.extend(more);
@@ -230,7 +245,7 @@ impl Query {
                     warnings.push(told);
                 }
             }
-            Ok(Answer { value, warnings, infos })
+            Ok(Answer { value, warnings, infos, samples })
         });
         done.unwrap_or_else(|message| Err(EvalError::Storage(message)))
     }
@@ -283,11 +298,12 @@ fn matrix_value(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Va
                 }
                 out.retain(|series| !series.columns.is_empty());
             }
+            out.iter().for_each(|series| evaluator.count_answer(&series.columns));
             let out = evaluator.sorted(out, |a, b| a.labels.cmp(&b.labels))?;
             Ok(Value::Matrix(out))
         }
         Expr::Subquery(subquery) => {
-            let (series, fine, _) = evaluator.subquery(subquery, grid)?;
+            let (series, fine, _) = evaluator.subquery(subquery, grid, true)?;
             let series = evaluator.drop_late_names(series, fine)?;
             to_matrix(evaluator, series, fine)
         }

@@ -104,7 +104,10 @@ async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When
     let ask = Ask { timeout, ..Ask::new(grant, what, params.query()) };
     let body = app.queries().stream(ask, move |budget, inlet| {
         let started = Instant::now();
-        let query = features.apply(Query::parse(&text, &TextLimits::default())?);
+        let mut query = features.apply(Query::parse(&text, &TextLimits::default())?);
+        if stats != Stats::None {
+            query = query.with_sample_counts();
+        }
         let parsed = Instant::now();
         let querier = reader.querier();
         let ctx = Context { store: &querier, budget, lookback_ms };
@@ -116,7 +119,11 @@ async fn evaluate(app: &App, grant: &control::Grant, params: &Params, when: When
             }
         };
         let cost = Cost { queue: started - asked, preparation: parsed - started, evaluation: parsed.elapsed() };
-        let stats = stats.show(&cost, budget, &mut answer.warnings);
+        let steps = match when {
+            When::At(t) => Steps { start: t, end: t, step_ms: 1 },
+            When::Steps(steps) => steps,
+        };
+        let stats = stats.show(&cost, budget, answer.samples.as_ref(), steps, &mut answer.warnings);
         send(inlet, budget, bytes_max, answer, limit, &stats)
     });
     Ok(reply::json(body.await?))

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use model::Budget;
-use serde_json::json;
+use promql::{SampleCounts, Steps};
+use serde_json::{Value, json};
 
 use crate::params::Params;
 
@@ -17,6 +18,8 @@ pub(crate) enum Stats {
     None,
     /// Times and samples.
     Some,
+    /// The same, and samples for each step.
+    All,
     /// The same, asked for in a way that may go.
     Deprecated,
 }
@@ -36,7 +39,8 @@ impl Stats {
     pub(crate) fn asked(params: &Params) -> Stats {
         match params.get("stats") {
             None => Stats::None,
-            Some("true" | "all") => Stats::Some,
+            Some("true") => Stats::Some,
+            Some("all") => Stats::All,
             Some(_) => Stats::Deprecated,
         }
     }
@@ -45,7 +49,14 @@ impl Stats {
     ///
     /// Series are sorted while they are evaluated, and held as columns: the time of sorting is part of evaluation,
     /// and the most samples held at once are those that the most bytes charged have room for.
-    pub(crate) fn show(self, cost: &Cost, budget: &Budget, warnings: &mut Vec<String>) -> String {
+    pub(crate) fn show(
+        self,
+        cost: &Cost,
+        budget: &Budget,
+        counts: Option<&SampleCounts>,
+        steps: Steps,
+        warnings: &mut Vec<String>,
+    ) -> String {
         if self == Stats::None {
             return String::new();
         }
@@ -53,6 +64,17 @@ impl Stats {
             warnings.push(DEPRECATED.to_owned());
         }
         let total = cost.preparation + cost.evaluation;
+        let none = SampleCounts::default();
+        let counts = counts.unwrap_or(&none);
+        let mut samples = json!({
+            "totalQueryableSamples": counts.queryable.iter().sum::<u64>(),
+            "samplesRead": counts.read.iter().sum::<u64>(),
+            "peakSamples": budget.bytes_most() / SAMPLE_BYTES,
+        });
+        if self == Stats::All {
+            samples["totalQueryableSamplesPerStep"] = per_step(&counts.queryable, steps);
+            samples["samplesReadPerStep"] = per_step(&counts.read, steps);
+        }
         let stats = json!({
             "timings": {
                 "evalTotalTime": total.as_secs_f64(),
@@ -62,14 +84,17 @@ impl Stats {
                 "execQueueTime": cost.queue.as_secs_f64(),
                 "execTotalTime": (cost.queue + total).as_secs_f64(),
             },
-            "samples": {
-                "totalQueryableSamples": budget.samples(),
-                "samplesRead": budget.samples(),
-                "peakSamples": budget.bytes_most() / SAMPLE_BYTES,
-            },
+            "samples": samples,
         });
         format!(",\"stats\":{stats}")
     }
+}
+
+/// Times in seconds with their counts.
+fn per_step(counts: &[u64], steps: Steps) -> Value {
+    let times = (steps.start..=steps.end).step_by(usize::try_from(steps.step_ms).unwrap_or(1));
+    let seconds = |ms: i64| if ms % 1000 == 0 { json!(ms / 1000) } else { json!(ms as f64 / 1000.0) };
+    times.zip(counts).map(|(t, n)| json!([seconds(t), n])).collect()
 }
 
 /// A time and a value.

@@ -216,6 +216,7 @@ impl<'a> Querier<'a> {
             }
         }
         for (labels, snapshot) in head {
+            budget.check()?;
             let idx = place(&labels, &mut merged)?;
             merged[idx].add_head(snapshot);
         }

@@ -18,6 +18,7 @@ mod sorted;
 mod stage;
 mod stream;
 mod subquery;
+mod tally;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +32,8 @@ pub(crate) use select::Selections;
 pub(crate) use stage::Stage;
 pub(crate) use stream::{mark_windows, timestamps};
 pub(crate) use subquery::samples;
+pub use tally::SampleCounts;
+pub(crate) use tally::Tallies;
 
 use crate::annotation::{Notes, Remark};
 use crate::expr::{At, Call, Expr, Offset, Selector, ValueType};
@@ -56,6 +59,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) span: QuerySpan,
     pub(crate) selections: Selections,
     pub(crate) notes: Mutex<Notes>,
+    /// Counts samples, if that was asked for.
+    pub(crate) tallies: Option<Tallies>,
     /// Whether metric names stay until the end, for functions of labels to see, and are dropped from the answer.
     pub(crate) late_names: bool,
     /// Whether functions see since when samples count.
@@ -146,7 +151,7 @@ impl Evaluator<'_> {
             Expr::Number { value, .. } => Ok(ScalarColumn::Constant(*value)),
             Expr::Paren(_, inner) => self.scalar(inner, grid),
             Expr::Invariant(inner) if grid.len > 1 => {
-                let only = self.scalar(inner, Grid { len: 1, ..grid })?;
+                let only = self.once(grid.len, || self.scalar(inner, Grid { len: 1, ..grid }))?;
                 Ok(ScalarColumn::Constant(only.at(0)))
             }
             Expr::Invariant(inner) => self.scalar(inner, grid),
@@ -190,10 +195,10 @@ impl Evaluator<'_> {
 
     fn invariant(&self, inner: &Expr, grid: Grid) -> Result<Vec<Series>, EvalError> {
         let once = Grid { len: 1, ..grid };
-        let series = self.vector(inner, once)?;
         if grid.len == 1 {
-            return Ok(series);
+            return self.vector(inner, once);
         }
+        let series = self.once(grid.len, || self.vector(inner, once))?;
         self.charge(series.len(), grid)?;
         self.ctx.budget.release(columns_bytes(series.len(), 1));
         let mut out = Vec::with_capacity(series.len());

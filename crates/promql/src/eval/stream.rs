@@ -158,7 +158,8 @@ impl<'a> Evaluator<'a> {
             (ValueType::Scalar, ValueType::Vector) => (&binary.rhs, &binary.lhs, true),
             _ => return Ok(None),
         };
-        let Some(stream) = self.stream(vector, grid)? else { return Ok(None) };
+        // The scalar is evaluated once, here or by whoever has no stream.
+        let Some(stream) = self.stream(vector, grid)?.filter(Stream::is_foldable) else { return Ok(None) };
         let stage = self.scalar_stage(binary, scalar, scalar_left, grid)?;
         Ok(stream.with(|| Stage::Scalar(stage)))
     }
@@ -277,6 +278,7 @@ impl<'a> Evaluator<'a> {
             set.read(series_idx, &mut columns, budget)?;
             budget.count_samples(columns.len())?;
             drop_stale(&mut columns);
+            self.count_windows(&columns, windows);
             mark_windows(&columns, windows, present);
         }
         Ok(())
@@ -305,9 +307,19 @@ impl<'a> Evaluator<'a> {
         }
         scratch.column.reset(stream.grid.len);
         match &stream.source {
-            Source::Instant(windows) => instant(columns, windows, budget, &mut scratch.column)?,
-            Source::Timestamp(windows) => timestamps(columns, windows, budget, &mut scratch.column)?,
-            Source::StartTimestamp(windows) => start_timestamps(columns, windows, budget, &mut scratch.column)?,
+            Source::Instant(windows) => {
+                instant(columns, windows, budget, &mut scratch.column)?;
+                self.count_points(&scratch.column);
+            }
+            Source::Timestamp(windows) => {
+                timestamps(columns, windows, budget, &mut scratch.column)?;
+                self.count_points(&scratch.column);
+            }
+            Source::StartTimestamp(windows) => {
+                start_timestamps(columns, windows, budget, &mut scratch.column)?;
+                self.count_points(&scratch.column);
+            }
+            // Prometheus does not count what it interpolates.
             Source::Smoothed { windows, at } => {
                 drop_stale(columns);
                 let metric = stream.set.labels(series_idx).metric_name().unwrap_or("");
@@ -315,6 +327,7 @@ impl<'a> Evaluator<'a> {
             }
             Source::Range { function, windows, extended, args, at } => {
                 drop_stale(columns);
+                self.count_windows(columns, &extended.map_or(*windows, |extended| extended.widen(*windows)));
                 let labels = stream.set.labels(series_idx);
                 let input = RangeInput {
                     columns,

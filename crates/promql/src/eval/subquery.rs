@@ -21,7 +21,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Series>, EvalError> {
         let arg = call.args.iter().map(Expr::bare).find(|arg| matches!(arg, Expr::Subquery(_)));
         let Some(Expr::Subquery(subquery)) = arg else { return Err(self.mistyped(&Expr::Call(call.clone()))) };
-        let (inner, fine, windows) = self.subquery(subquery, grid)?;
+        let (inner, fine, windows) = self.subquery(subquery, grid, false)?;
         let args = self.scalar_args(call, grid)?;
         let (mut out, mut notes, mut buf) = (Vec::new(), Notes::default(), String::new());
         let mut columns = Columns::default();
@@ -65,8 +65,14 @@ impl Evaluator<'_> {
         if merged.len() < n_before { Err(EvalError::Invalid(super::SAME_LABELS.to_owned())) } else { Ok(merged) }
     }
 
-    /// Evaluates a subquery's expression over its own grid, and says which windows of it each outer step sees.
-    pub(crate) fn subquery(&self, subquery: &Subquery, grid: Grid) -> Result<(Vec<Series>, Grid, Windows), EvalError> {
+    /// Evaluates a subquery's expression over its own grid, and says which windows of it each outer step sees. For the
+    /// counts of samples it matters whether that is the answer.
+    pub(crate) fn subquery(
+        &self,
+        subquery: &Subquery,
+        grid: Grid,
+        is_answer: bool,
+    ) -> Result<(Vec<Series>, Grid, Windows), EvalError> {
         let windows = Windows {
             grid,
             pinned: self.span.pin(subquery.pinned),
@@ -82,7 +88,8 @@ impl Evaluator<'_> {
         // Fail before the columns are made rather than after.
         self.ctx.budget.charge(columns_bytes(1, fine.len))?;
         self.ctx.budget.release(columns_bytes(1, fine.len));
-        let mut series = self.vector(&subquery.expr, fine)?;
+        let evaluate = || self.vector(&subquery.expr, fine);
+        let mut series = self.count_subquery(fine, &windows, is_answer, evaluate)?;
         for s in &mut series {
             forget_resets(&mut s.column);
         }

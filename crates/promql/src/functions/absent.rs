@@ -64,7 +64,7 @@ pub(super) fn absent_over_time(evaluator: &Evaluator<'_>, call: &Call, grid: Gri
             evaluator.mark_present(&range.selector, &windows, &mut present)?;
         }
         Expr::Subquery(subquery) => {
-            let (inner, fine, windows) = evaluator.subquery(subquery, grid)?;
+            let (inner, fine, windows) = evaluator.subquery(subquery, grid, false)?;
             let mut columns = model::Columns::default();
             for s in &inner {
                 evaluator.ctx.budget.check()?;

@@ -132,6 +132,7 @@ fn find(
         }
         let mut taken = Column::absent(windows.grid.len);
         crate::eval::timestamps(&columns, windows, budget, &mut taken)?;
+        evaluator.count_points(&taken);
         if !taken.is_void() {
             evaluator.charge(1, windows.grid)?;
             let key = signature(labels.metric_name().unwrap_or(""), labels);

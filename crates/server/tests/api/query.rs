@@ -217,9 +217,18 @@ async fn stats_are_shown_on_request() {
     let url = format!("/api/v1/query?query=sum_over_time(up[5m])&time={end}");
     let plain = stand.get(&url, &stand.tokens.acme).await;
     assert!(plain.data().get("stats").is_none());
-    let stats = stand.get(&format!("{url}&stats=all"), &stand.tokens.acme).await.data()["stats"].clone();
+    let stats = stand.get(&format!("{url}&stats=true"), &stand.tokens.acme).await.data()["stats"].clone();
     assert_eq!(stats["samples"]["totalQueryableSamples"], 20, "{stats}");
+    assert!(stats["samples"].get("samplesReadPerStep").is_none(), "{stats}");
     assert!(stats["timings"]["execTotalTime"].is_number(), "{stats}");
+    // Five minutes of samples every 30 s at each step: a step of a minute reads what two samples of each series add.
+    let range = format!("query=sum_over_time(up[5m])&start={}&end={end}&step=60&stats=all", end - 60);
+    let stats = stand.get(&format!("/api/v1/query_range?{range}"), &stand.tokens.acme).await.data()["stats"].clone();
+    let samples = &stats["samples"];
+    let per_step = |n: [u64; 2]| serde_json::json!([[end - 60, n[0]], [end, n[1]]]);
+    assert_eq!(samples["totalQueryableSamplesPerStep"], per_step([20, 20]), "{stats}");
+    assert_eq!(samples["samplesReadPerStep"], per_step([20, 4]), "{stats}");
+    assert_eq!((&samples["totalQueryableSamples"], &samples["samplesRead"]), (&40.into(), &24.into()), "{stats}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
