@@ -193,6 +193,33 @@ fn what_a_query_charged_beyond_its_answer_is_given_back() {
 }
 
 #[test]
+fn samples_are_counted_as_they_are_looked_at_and_as_they_are_read() {
+    let store = Memory::default().with(&[("__name__", "x"), ("a", "b")], 15_000, (0..240).map(f64::from));
+    let steps = Steps { start: 600_000, end: 720_000, step_ms: 60_000 };
+    // The numbers of Prometheus 3.14.
+    for (text, queryable, read) in [
+        ("1", [0, 0, 0], [0, 0, 0]),
+        ("x", [1, 1, 1], [1, 1, 1]),
+        ("abs(timestamp(x)) - 1", [1, 1, 1], [1, 1, 1]),
+        ("sum by (a) (x) * scalar(x)", [2, 2, 2], [2, 2, 2]),
+        ("x @ end() + x", [2, 2, 2], [2, 1, 1]),
+        ("rate(x[5m])", [20, 20, 20], [20, 4, 4]),
+        ("sum(rate(x[30s]))", [2, 2, 2], [2, 2, 2]),
+        ("rate(x[5m] @ 600)", [20, 20, 20], [20, 0, 0]),
+        ("absent_over_time(x[1m])", [4, 4, 4], [4, 4, 4]),
+        // Of a subquery the function sees its points, and each of them took a sample to read.
+        ("max_over_time(x[2m:30s])", [4, 4, 4], [4, 2, 2]),
+        ("max_over_time(rate(x[1m])[2m:30s])", [4, 4, 4], [10, 4, 4]),
+    ] {
+        let query = Query::parse(text, &TextLimits::default()).unwrap().with_sample_counts();
+        let budget = Budget::unlimited();
+        let answer = query.range(steps, &Context { store: &store, budget: &budget, lookback_ms: 300_000 }).unwrap();
+        let counts = answer.samples.unwrap();
+        assert_eq!((counts.queryable.as_slice(), counts.read.as_slice()), (&queryable[..], &read[..]), "{text}");
+    }
+}
+
+#[test]
 fn names_are_dropped_at_once_unless_told_otherwise() {
     let store = Memory::default().with(&[("__name__", "x_total"), ("a", "b")], 60_000, (0..11).map(f64::from)).with(
         &[("__name__", "y_total"), ("a", "b")],
