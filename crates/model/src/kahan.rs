@@ -4,12 +4,7 @@
 #[inline]
 pub fn add(v: f64, sum: f64, c: f64) -> (f64, f64) {
     let total = sum + v;
-    let c = if total.is_infinite() {
-        0.0
-    } else if sum.abs() >= v.abs() {
-        c + ((sum - total) + v)
-    } else {
-        c + ((v - total) + sum)
-    };
-    (total, c)
+    let (greater, lesser) = if sum.abs() >= v.abs() { (sum, v) } else { (v, sum) };
+    let c = c + ((greater - total) + lesser);
+    (total, if total.is_infinite() { 0.0 } else { c })
 }

@@ -206,15 +206,13 @@ impl Accumulator {
     }
 
     fn add_sum(&mut self, floats: &[f64]) {
+        // No branch: steps are worked on side by side in wide registers.
         for ((sum, c), v) in self.main.iter_mut().zip(&mut self.aux).zip(floats) {
-            if is_stale(*v) {
-                continue;
-            }
-            if is_stale(*sum) {
-                *sum = *v;
-            } else {
-                (*sum, *c) = kahan::add(*v, *sum, *c);
-            }
+            let (first, absent) = (is_stale(*sum), is_stale(*v));
+            let (total, new_c) = kahan::add(*v, *sum, *c);
+            *c = if first | absent { *c } else { new_c };
+            let total = if first { *v } else { total };
+            *sum = if absent { *sum } else { total };
         }
     }
 

@@ -39,7 +39,7 @@ impl Grid {
 }
 
 /// The windows of a selector over a grid: left-open, `(end - range, end]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Windows {
     pub(crate) grid: Grid,
     /// The time that `@` names, instead of each step's own.

@@ -1,5 +1,6 @@
 //! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -15,7 +16,7 @@ use super::{
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::expr::{Binary, Call, Expr, Extent, Offset, Selector, ValueType};
-use crate::functions::{Body, Extended, RangeFunction, RangeInput, check_extent};
+use crate::functions::{Body, Extended, RangeFunction, RangeInput, Reaches, check_extent};
 use crate::interpolate::Subject;
 
 /// Chunks that a large selection is cut into. It does not follow the number of threads, so that sums come out the
@@ -66,6 +67,7 @@ pub(crate) struct Scratch {
     columns: Columns,
     pub(crate) column: Column,
     pub(crate) notes: Notes,
+    reaches: RefCell<Reaches>,
     /// Bytes charged for the largest series so far.
     charged: usize,
 }
@@ -229,7 +231,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
             self.merge_notes(scratch.notes);
-            self.ctx.budget.release(scratch.charged);
+            self.ctx.budget.release(scratch.charged + scratch.reaches.into_inner().charged);
             Ok(accumulator)
         };
         if n_series < PARALLEL_SERIES_MIN || stream.samples_estimate() < PARALLEL_SAMPLES_MIN {
@@ -338,6 +340,7 @@ impl<'a> Evaluator<'a> {
                     labels,
                     at: *at,
                     budget,
+                    reaches: &scratch.reaches,
                 };
                 (function.kernel)(&input, &mut scratch.column, &mut scratch.notes)?;
             }

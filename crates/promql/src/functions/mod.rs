@@ -16,6 +16,7 @@ mod over_time;
 pub(crate) mod quantile;
 mod range;
 mod rate;
+mod reach;
 mod regression;
 mod scalars;
 mod starts;
@@ -23,6 +24,7 @@ mod time;
 
 pub(crate) use extended::{Extended, check_extent, extend};
 pub(crate) use range::{RangeFunction, RangeInput, RangeKernel};
+pub(crate) use reach::Reaches;
 
 use model::Histogram;
 

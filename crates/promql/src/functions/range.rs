@@ -1,10 +1,12 @@
 //! What a function of ranges gets: a series' samples and the windows to look through.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use model::{Budget, Columns, Histogram, Labels, Timestamp};
 
 use super::extended::Extended;
+use super::reach::Reaches;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::eval::{Column, Cursor, Naming, ScalarColumn, Windows};
@@ -37,6 +39,8 @@ pub(crate) struct RangeInput<'a> {
     /// Where the range argument starts.
     pub(crate) at: Offset,
     pub(crate) budget: &'a Budget,
+    /// What rates know from the series before.
+    pub(crate) reaches: &'a RefCell<Reaches>,
 }
 
 /// The samples inside one window; at least one.

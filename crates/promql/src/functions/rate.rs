@@ -6,6 +6,7 @@ use model::{Columns, Histogram, ResetHint, Timestamp, is_stale};
 
 use super::extended_rate;
 use super::range::{RangeInput, Window};
+use super::reach::WINDOWS_PER_CHECK;
 use super::starts::{self, Started};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
@@ -63,6 +64,9 @@ fn extrapolated_windows(
     out: &mut Column,
     notes: &mut Notes,
 ) -> Result<(), EvalError> {
+    if input.columns.histograms.is_empty() && input.columns.starts.is_empty() {
+        return extrapolated_floats(kind, input, out);
+    }
     let resets = if kind.counter { reset_positions(input.columns) } else { Vec::new() };
     let overlaps = if kind.counter { overlaps(input.columns) } else { Vec::new() };
     let mut resets_seen = 0;
@@ -86,10 +90,52 @@ fn extrapolated_windows(
     })
 }
 
+/// The same of floats whose values alone tell of resets.
+fn extrapolated_floats(kind: Kind, input: &RangeInput<'_>, out: &mut Column) -> Result<(), EvalError> {
+    let values = input.columns.values.as_slice();
+    let mut reaches = input.reaches.borrow_mut();
+    let reaches = reaches.of(&input.columns.timestamps, &input.windows, input.budget)?;
+    let resets = if kind.counter { falls(values) } else { Vec::new() };
+    let mut resets = resets.as_slice();
+    let range_s = input.windows.range_ms as f64 / 1000.0;
+    for (i, reach) in reaches.iter().enumerate() {
+        // A window may hold any number of resets.
+        if !resets.is_empty() || i.is_multiple_of(WINDOWS_PER_CHECK) {
+            input.budget.check()?;
+        }
+        let (first, last) = (values[reach.first], values[reach.last]);
+        let mut result = last - first;
+        if !resets.is_empty() {
+            resets = &resets[resets.iter().take_while(|at| **at <= reach.first).count()..];
+            let inside = resets.iter().take_while(|at| **at <= reach.last);
+            inside.for_each(|at| result += values[at - 1]);
+        }
+        let mut to_start = reach.to_start;
+        if kind.counter && result > 0.0 && first >= 0.0 {
+            let to_zero = reach.sampled * (first / result);
+            if to_zero < to_start {
+                to_start = to_zero;
+            }
+        }
+        let factor = (reach.sampled + to_start + reach.to_end) / reach.sampled;
+        out.floats[reach.step_idx] = result * if kind.per_second { factor / range_s } else { factor };
+    }
+    Ok(())
+}
+
+/// Positions of values less than the one before.
+fn falls(values: &[f64]) -> Vec<usize> {
+    let pairs = || values.iter().zip(values.get(1..).unwrap_or(&[]));
+    // Most series have none, and a loop without a way out is one of wide registers.
+    if !pairs().fold(false, |found, (before, after)| found | (after < before)) {
+        return Vec::new();
+    }
+    pairs().enumerate().filter(|(_, (before, after))| after < before).map(|(at, _)| at + 1).collect()
+}
+
 /// Positions of floats whose value is less than the one before, or that started after it.
 fn reset_positions(columns: &Columns) -> Vec<usize> {
-    let falls = columns.values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
-    let mut resets: Vec<usize> = falls.map(|(at, _)| at + 1).collect();
+    let mut resets = falls(&columns.values);
     let restarts = starts::positions(columns, &columns.timestamps, Started::resets);
     if !restarts.is_empty() {
         resets.extend(restarts);
