@@ -11,7 +11,7 @@ use super::range::{RangeInput, Window};
 use super::starts::Started;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::{Column, Resets};
+use crate::eval::{Column, Resets, Windows};
 use model::kahan;
 
 type Done = Result<(), EvalError>;
@@ -107,11 +107,45 @@ pub(super) fn present(input: &RangeInput<'_>, out: &mut Column, _: &mut Notes) -
 }
 
 pub(super) fn max(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Done {
-    extremes(input, out, notes, |kept, v| kept <= v, |values, at| values[at])
+    if overlaps_little(input) {
+        return input.each_float_window(notes, |window, _| {
+            out.floats[window.step_idx] = extreme(window.values, f64::NEG_INFINITY, |v, kept| v > kept);
+        });
+    }
+    extremes(input, out, notes, |kept, v| kept < v, |values, at| values[at])
 }
 
 pub(super) fn min(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Done {
-    extremes(input, out, notes, |kept, v| kept >= v, |values, at| values[at])
+    if overlaps_little(input) {
+        return input.each_float_window(notes, |window, _| {
+            out.floats[window.step_idx] = extreme(window.values, f64::INFINITY, |v, kept| v < kept);
+        });
+    }
+    extremes(input, out, notes, |kept, v| kept > v, |values, at| values[at])
+}
+
+/// Whether no sample is in so many windows that looking at all of each takes longer than a queue.
+fn overlaps_little(input: &RangeInput<'_>) -> bool {
+    const WINDOWS_MAX: i64 = 16;
+    let Windows { grid, pinned, range_ms, .. } = input.windows;
+    grid.len as i64 <= WINDOWS_MAX || (pinned.is_none() && range_ms / WINDOWS_MAX <= grid.step_ms)
+}
+
+/// The value that no other one `beats`, the first of equals; every value but NaN beats `least` or equals it.
+/// Cost: less than a nanosecond a value, as it is several extremes side by side.
+fn extreme(values: &[f64], least: f64, beats: impl Fn(f64, f64) -> bool + Copy) -> f64 {
+    let mut lanes = [least; 8];
+    let (rows, rest) = values.as_chunks();
+    let keep = |kept: &mut f64, v: &f64| *kept = if beats(*v, *kept) { *v } else { *kept };
+    rows.iter().for_each(|row: &[f64; 8]| lanes.iter_mut().zip(row).for_each(|(kept, v)| keep(kept, v)));
+    lanes.iter_mut().zip(rest).for_each(|(kept, v)| keep(kept, v));
+    let [mut kept, others @ ..] = lanes;
+    others.iter().for_each(|v| keep(&mut kept, v));
+    if kept != 0.0 && kept != least {
+        return kept;
+    }
+    // Zeros have signs, and there may be nothing but NaN: both need the order.
+    values.iter().copied().reduce(|kept, v| if beats(v, kept) || kept.is_nan() { v } else { kept }).unwrap_or(f64::NAN)
 }
 
 pub(super) fn ts_of_max(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Done {
