@@ -33,10 +33,23 @@ pub enum PatternError {
 pub struct Pattern(Arc<Compiled>);
 
 struct Compiled {
-    regex: Regex,
-    literals: Option<Vec<String>>,
+    language: Language,
     prefix: String,
-    matches_all: bool,
+}
+
+/// What a pattern matches. An automaton takes as long to build as a query of a thousand series takes in all, so the usual
+/// patterns do without.
+enum Language {
+    /// Everything: `.*`.
+    All,
+    /// These values, sorted: `a|b|c`.
+    Literals(Vec<String>),
+    /// What starts with one of these: `a.*`, and `a.+` if it is longer.
+    Heads {
+        heads: Vec<String>,
+        longer: bool,
+    },
+    Automaton(Regex),
 }
 
 impl Pattern {
@@ -53,36 +66,34 @@ impl Pattern {
                     e => invalid(&e),
                 },
             )?;
-        let anchored = Hir::concat(vec![
-            Hir::look(regex_syntax::hir::Look::Start),
-            hir.clone(),
-            Hir::look(regex_syntax::hir::Look::End),
-        ]);
-        let regex = Regex::builder()
-            .configure(Regex::config().nfa_size_limit(Some(NFA_BYTES_MAX)).onepass_size_limit(Some(NFA_BYTES_MAX)))
-            .build_from_hir(&anchored)
-            .map_err(|e| invalid(&e))?;
-        let literals = literals(&hir);
-        let prefix = prefix(&hir);
-        let matches_all = is_dot_star(&hir);
-        Ok(Pattern(Arc::new(Compiled { regex, literals, prefix, matches_all })))
+        let language = match Language::plain(&hir) {
+            Some(language) => language,
+            None => Language::Automaton(automaton(&hir).map_err(|e| invalid(&e))?),
+        };
+        Ok(Pattern(Arc::new(Compiled { language, prefix: prefix(&hir) })))
     }
 
     /// Whether the whole of `value` matches.
     pub fn matches(&self, value: &str) -> bool {
-        let Compiled { regex, literals, prefix, matches_all } = &*self.0;
-        if *matches_all {
-            return true;
-        }
-        match literals {
-            Some(literals) if literals.len() <= 16 => literals.iter().any(|l| l == value),
-            _ => value.starts_with(prefix.as_str()) && regex.is_match(value),
+        let Compiled { language, prefix } = &*self.0;
+        match language {
+            Language::All => true,
+            Language::Literals(literals) => literals.binary_search_by(|literal| literal.as_str().cmp(value)).is_ok(),
+            Language::Heads { heads, longer } => {
+                let starts =
+                    |head: &String| value.strip_prefix(head.as_str()).is_some_and(|rest| !longer || !rest.is_empty());
+                heads.iter().any(starts)
+            }
+            Language::Automaton(regex) => value.starts_with(prefix.as_str()) && regex.is_match(value),
         }
     }
 
     /// The values that match, if they are few and known: `a|b|c`.
     pub fn literals(&self) -> Option<&[String]> {
-        self.0.literals.as_deref()
+        match &self.0.language {
+            Language::Literals(literals) => Some(literals),
+            Language::All | Language::Heads { .. } | Language::Automaton(_) => None,
+        }
     }
 
     /// What every match starts with; may be empty.
@@ -92,22 +103,56 @@ impl Pattern {
 
     /// Bytes of the automaton, nearly; without those that matching takes for a while.
     pub fn heap_bytes(&self) -> usize {
-        self.0.regex.memory_usage()
+        match &self.0.language {
+            Language::All => 0,
+            Language::Literals(texts) | Language::Heads { heads: texts, .. } => {
+                texts.iter().map(|text| size_of::<String>() + text.len()).sum()
+            }
+            Language::Automaton(regex) => regex.memory_usage(),
+        }
     }
 
     /// Whether every value matches, the empty one included: `.*`.
     pub fn matches_all(&self) -> bool {
-        self.0.matches_all
+        matches!(self.0.language, Language::All)
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pattern")
-            .field("literals", &self.0.literals)
+            .field("literals", &self.literals())
             .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
     }
+}
+
+impl Language {
+    /// What `hir` matches, if that needs no automaton.
+    fn plain(hir: &Hir) -> Option<Language> {
+        if any_text(hir) == Some(0) {
+            return Some(Language::All);
+        }
+        if let Some(mut literals) = literals(hir) {
+            literals.sort();
+            literals.dedup();
+            return Some(Language::Literals(literals));
+        }
+        let (last, before) = match hir.kind() {
+            HirKind::Concat(subs) => subs.split_last()?,
+            _ => (hir, &[][..]),
+        };
+        let longer = any_text(last)? == 1;
+        Some(Language::Heads { heads: literals(&Hir::concat(before.to_vec()))?, longer })
+    }
+}
+
+/// The automaton of all else. It is built for few values, so what makes building slow and matching fast is left out.
+fn automaton(hir: &Hir) -> Result<Regex, Box<regex_automata::meta::BuildError>> {
+    let (start, end) = (regex_syntax::hir::Look::Start, regex_syntax::hir::Look::End);
+    let anchored = Hir::concat(vec![Hir::look(start), hir.clone(), Hir::look(end)]);
+    let config = Regex::config().nfa_size_limit(Some(NFA_BYTES_MAX)).onepass(false).dfa(false);
+    Regex::builder().configure(config).build_from_hir(&anchored).map_err(Box::new)
 }
 
 /// All strings that `hir` matches, when they are literals, alternations and concatenations of such.
@@ -184,13 +229,15 @@ fn prefix(hir: &Hir) -> String {
     }
 }
 
-fn is_dot_star(hir: &Hir) -> bool {
+/// How many characters there have to be, if `hir` matches all texts of so many: 0 for `.*`, 1 for `.+`.
+fn any_text(hir: &Hir) -> Option<u32> {
     match hir.kind() {
         HirKind::Repetition(r) => {
-            r.min == 0 && r.max.is_none() && r.sub == Hir::dot(regex_syntax::hir::Dot::AnyChar).into()
+            let is_any = r.max.is_none() && r.sub == Hir::dot(regex_syntax::hir::Dot::AnyChar).into();
+            (is_any && r.min <= 1).then_some(r.min)
         }
-        HirKind::Capture(c) => is_dot_star(&c.sub),
-        _ => false,
+        HirKind::Capture(c) => any_text(&c.sub),
+        _ => None,
     }
 }
 
@@ -210,6 +257,12 @@ mod tests {
             ("gpu-node-0000[1-4].*", &["gpu-node-00001", "gpu-node-00004x"], &["gpu-node-00005"]),
             ("", &[""], &["a"]),
             ("foo(bar|baz)?", &["foo", "foobar"], &["foob"]),
+            ("(a|b)c(.*)", &["ac", "bc\n", "bc\u{e4}"], &["a", "cc", "xac"]),
+            ("ab.+", &["abc", "ab\n"], &["ab", "a", "xabc"]),
+            ("(ab|abc).+", &["abc", "abcd"], &["ab"]),
+            ("(?i)ab.*", &["AB", "aBc"], &["a", "xab"]),
+            ("a.*b", &["ab", "a\nb"], &["a", "abc"]),
+            ("c|a|b|aa", &["a", "aa", "b", "c"], &["ac", ""]),
         ] {
             let compiled = Pattern::new(pattern).unwrap();
             for value in yes {
