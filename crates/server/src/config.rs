@@ -165,6 +165,11 @@ macro_rules! limits {
                 Ok(())
             }
 
+            /// What of the queries' bytes keeps samples that they decoded, for those that come after them.
+            pub(crate) fn decoded_bytes(&self) -> usize {
+                self.queries_bytes_max / 8
+            }
+
             /// Every bound with its value.
             fn shown(&self) -> Vec<(&'static str, String)> {
                 vec![$((stringify!($name), format!("{:?}", self.$name)),)*]
@@ -223,7 +228,7 @@ limits! {
     queries_max: usize = 0, 0 => 256;
     /// Bytes one query may hold.
     query_bytes_max: usize = 512 * MIB, MIB => 64 * GIB;
-    /// Bytes all queries together may hold.
+    /// Bytes all queries together may hold, an eighth of which keeps samples that were decoded.
     queries_bytes_max: usize = 2 * GIB, MIB => 256 * GIB;
     /// Samples one query may read.
     query_samples_max: u64 = 50_000_000, 1000 => 100_000_000_000;

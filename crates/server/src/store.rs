@@ -49,6 +49,7 @@ impl Store {
             series_per_project_max: config.limits.series_per_project_max,
             exemplars_per_project_max: config.limits.exemplars_per_project_max,
             quotas,
+            decoded_cache_bytes: config.limits.decoded_bytes(),
             ..Options::default()
         };
         let db = Db::open_with(disk::Dir::open(&config.data_dir)?, options, &self.replay)?;

@@ -20,7 +20,7 @@ use model::{Scope, TimeRange};
 use parking_lot::{Mutex, MutexGuard};
 use ulid::Ulid;
 
-use crate::block::{Block, BlockMeta, LogCovers};
+use crate::block::{Block, BlockMeta, Caches, LogCovers};
 use crate::error::TsdbError;
 use crate::head::{self, Appender, CHUNKS_HEAD_DIR, ChunkFiles, Head, Image, Kept, Known, ReplayLimits, WalCovers};
 use crate::integrity::{Finding, Findings};
@@ -41,6 +41,7 @@ pub struct Db {
     dir: Dir,
     options: Options,
     head: Head,
+    caches: Caches,
     /// In the order they were written; replaced as a whole, so that a reader keeps the blocks it started with.
     blocks: ArcSwap<Vec<Arc<Block>>>,
     findings: Findings,
@@ -80,8 +81,9 @@ impl Db {
         let lock = dir.lock("lock")?;
         snapshot::remove_remains(&dir)?;
         let findings = Findings::default();
+        let caches = Caches::new(options.series_cache_bytes, options.decoded_cache_bytes);
         let blocks::Found { blocks, unreadable, all_opened, some_unread } =
-            blocks::open_blocks(&dir, &options, &findings)?;
+            blocks::open_blocks(&dir, &caches, &findings)?;
         let adopted = adoption::adopted(&dir, blocks.iter().map(|block| block.meta()))?;
         let gone = covers::read(&dir, &findings)?;
         let said = blocks.iter().map(|block| block.meta().log_covers()).chain([&gone]);
@@ -108,6 +110,7 @@ impl Db {
             dir,
             options,
             head,
+            caches,
             blocks: ArcSwap::from_pointee(blocks),
             findings,
             some_unread,

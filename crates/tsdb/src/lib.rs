@@ -9,6 +9,7 @@ mod error;
 mod flush;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gather;
 mod head;
 pub mod import;
 mod index;

@@ -33,6 +33,8 @@ pub struct Options {
     pub exemplars_max: usize,
     /// Bytes for decoded series in each block. Default: 8 MiB, room for about 16,000.
     pub series_cache_bytes: usize,
+    /// Bytes for decoded samples of all blocks together. Default: 64 MiB.
+    pub decoded_cache_bytes: usize,
     /// Bytes of full chunks in the head that leave the memory for a file together. Default: 4 MiB.
     pub head_chunk_file_bytes: usize,
     /// An image of the head is written when a segment of the log ends, or at the latest once the log has grown by twice as
@@ -53,6 +55,7 @@ impl Default for Options {
             quotas: Quotas::default(),
             exemplars_max: 1_000_000,
             series_cache_bytes: 8 << 20,
+            decoded_cache_bytes: 64 << 20,
             head_chunk_file_bytes: 4 << 20,
             head_image_log_bytes: 128 << 20,
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use model::{
     Budget, Exemplar, Interrupt, Labels, Matcher, Metadata, PROJECT_LABEL, Queryable, Scope, Selected, StorageError,
     TimeRange,
@@ -12,6 +11,7 @@ use roaring::RoaringBitmap;
 
 use crate::block::{Block, BlockError, POSTINGS_LOST};
 use crate::db::Db;
+use crate::gather::{self, Gathering, LabelSets};
 use crate::head::{Head, HeadIndex, Series};
 use crate::merged::{MergedSeries, MergedSet};
 use crate::select;
@@ -132,26 +132,27 @@ impl<'a> Querier<'a> {
         limit: usize,
         budget: &Budget,
     ) -> Result<Vec<Labels>, StorageError> {
-        let mut all = BTreeSet::new();
+        let mut all = LabelSets::default();
         for matchers in scoped_sets(&self.scope, sets) {
             for series in self.select_head(&matchers, budget)? {
                 budget.check()?;
                 // The head's labels are shared, not copied.
-                if series.overlaps(range) && all.insert(series.labels.clone()) {
+                if series.overlaps(range) && all.insert(&series.labels, gather::hash(&series.labels)) {
                     budget.charge(ITEM_BYTES)?;
                 }
             }
             for block in self.blocks(range) {
                 for series in readable(&block, block.select(&matchers, range, budget), budget)? {
                     budget.check()?;
-                    let bytes = ITEM_BYTES + series.labels.as_bytes().len();
-                    if all.insert(series.labels.clone()) {
-                        budget.charge(bytes)?;
+                    if all.insert(&series.labels, series.hash) {
+                        budget.charge(ITEM_BYTES + series.labels.as_bytes().len())?;
                     }
                 }
             }
         }
-        Ok(all.into_iter().take(most(limit)).collect())
+        let mut all = all.finish();
+        all.truncate(most(limit));
+        Ok(all)
     }
 
     /// The exemplars inside `range` of the series that match one of `sets`, by series, each series' by time.
@@ -193,34 +194,37 @@ impl<'a> Querier<'a> {
             }
         }
         let blocks = self.blocks(range);
-        // A two-hour block of 15 s samples has four chunks of a series.
-        let chunks = 4 * (blocks.len() + 1);
-        let mut places: HashMap<Labels, usize, ahash::RandomState> = HashMap::default();
-        let mut merged: Vec<MergedSeries> = Vec::new();
-        let mut place = |labels: &Labels, merged: &mut Vec<MergedSeries>| -> Result<usize, StorageError> {
-            if let Some(idx) = places.get(labels) {
-                return Ok(*idx);
-            }
+        let mut gathering = Gathering::default();
+        let new = |labels: &Labels, hash: u64| -> Result<MergedSeries, StorageError> {
             budget.charge(SERIES_BYTES + labels.as_bytes().len())?;
-            places.insert(labels.clone(), merged.len());
-            merged.push(MergedSeries::new(labels.clone(), chunks));
-            Ok(merged.len() - 1)
+            Ok(MergedSeries::new(labels.clone(), hash))
         };
         for (block_idx, block) in (0u32..).zip(&blocks) {
             let found = readable(block, block.select(&matchers, range, budget), budget)?;
             let tombstones = block.tombstones();
+            gathering.start_part(found.len(), true);
             for series in found {
                 budget.check()?;
-                let idx = place(&series.labels, &mut merged)?;
-                merged[idx].add_block(block_idx, block, &series, tombstones.of(series.reference), range);
+                let deleted = tombstones.of(series.reference);
+                match gathering.find(&series.labels, series.hash) {
+                    Some(known) => known.add_block(block_idx, block, series, deleted, range),
+                    None => {
+                        let new = new(&series.labels, series.hash)?;
+                        gathering.add(new).add_block(block_idx, block, series, deleted, range);
+                    }
+                }
             }
         }
+        gathering.start_part(head.len(), false);
         for (labels, snapshot) in head {
             budget.check()?;
-            let idx = place(&labels, &mut merged)?;
-            merged[idx].add_head(snapshot);
+            let hash = gather::hash(&labels);
+            match gathering.find(&labels, hash) {
+                Some(known) => known.add_head(snapshot),
+                None => gathering.add(new(&labels, hash)?).add_head(snapshot),
+            }
         }
-        Ok(MergedSet::new(range, blocks, merged))
+        Ok(MergedSet::new(range, blocks, gathering.finish()))
     }
 
     fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {

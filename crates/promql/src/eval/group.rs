@@ -38,9 +38,18 @@ impl<'g> Groups<'g> {
         let (grouping, naming) = (self.grouping, self.naming);
         let keeps = |name: &str| keeps(grouping, naming, name, nameless);
         self.key.clear();
-        for (name, value) in labels.iter().filter(|(name, _)| keeps(name)) {
-            push_text(&mut self.key, name);
-            push_text(&mut self.key, value);
+        match self.grouping.labels.as_slice() {
+            // The usual one: its value alone tells groups apart.
+            [name] if !self.grouping.without => {
+                let value = labels.get(name).filter(|_| keeps(name));
+                self.key.extend_from_slice(value.unwrap_or("").as_bytes());
+            }
+            _ => {
+                for (name, value) in labels.iter().filter(|(name, _)| keeps(name)) {
+                    push_text(&mut self.key, name);
+                    push_text(&mut self.key, value);
+                }
+            }
         }
         if let Some(group_idx) = self.by_key.get(self.key.as_slice()) {
             return *group_idx;

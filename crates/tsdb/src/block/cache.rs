@@ -83,7 +83,7 @@ mod tests {
 
     fn series(i: u32) -> Arc<BlockSeries> {
         let labels = Labels::from_pairs([("i", i.to_string().as_str())]);
-        Arc::new(BlockSeries { reference: i, labels, chunks: Box::default() })
+        Arc::new(BlockSeries::new(i, labels, Box::default()))
     }
 
     #[test]

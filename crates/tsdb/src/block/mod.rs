@@ -1,6 +1,7 @@
 //! Blocks: immutable directories of chunks and their index, as Prometheus lays them out.
 
 mod cache;
+mod decoded;
 mod error;
 pub(crate) mod file;
 mod meta;
@@ -31,6 +32,7 @@ use segments::Segments;
 use starts::{BlockStarts, STARTS_LOST};
 
 pub use crate::index::{BlockSeries, ChunkMeta};
+pub(crate) use decoded::{Decoded, DecodedCache};
 #[cfg(feature = "fuzzing")]
 pub(crate) use starts::verify_starts;
 pub(crate) use tombstones::{DeletedRanges, Tombstones, covers, deletes, touches};
@@ -51,6 +53,22 @@ const SERIES_BYTES: usize = 256;
 /// Up to so many series their labels are read; of more, the postings are searched.
 const SERIES_READ_MAX: u64 = 4096;
 
+/// What blocks keep in memory of what was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Caches {
+    /// For the series of each.
+    series_bytes: usize,
+    /// For the samples of all.
+    decoded: Arc<DecodedCache>,
+}
+
+impl Caches {
+    /// So many bytes for the series of each block, and for the samples of all together.
+    pub(crate) fn new(series_bytes: usize, decoded_bytes: usize) -> Caches {
+        Caches { series_bytes, decoded: DecodedCache::new(decoded_bytes) }
+    }
+}
+
 /// A published block, open for reading. Its samples never change, only what is deleted of them grows.
 #[derive(Debug)]
 pub struct Block {
@@ -63,6 +81,7 @@ pub struct Block {
     /// Since when samples count, if somebody said so.
     starts: Option<BlockStarts>,
     cache: SeriesCache,
+    decoded: Arc<DecodedCache>,
     /// Where damage is told; shared with the store.
     findings: Findings,
     /// Something in it cannot be read: it should be written anew without that.
@@ -75,14 +94,14 @@ impl Block {
     /// Errors: a block without symbols or series, or of an unknown version. Chunks, series and postings have checksums
     /// of their own, verified at each read; of what is damaged, all that the rest tells is made anew.
     pub fn open(parent: &Dir, name: &str, series_cache_bytes: usize) -> Result<Block, BlockError> {
-        Block::open_telling(parent, name, series_cache_bytes, Findings::default())
+        Block::open_telling(parent, name, &Caches::new(series_cache_bytes, 0), Findings::default())
     }
 
     /// The same, and what is found damaged is told to `findings`.
     pub(crate) fn open_telling(
         parent: &Dir,
         name: &str,
-        series_cache_bytes: usize,
+        caches: &Caches,
         findings: Findings,
     ) -> Result<Block, BlockError> {
         let dir = parent.sub(name)?;
@@ -93,7 +112,8 @@ impl Block {
             index: Index::open(&dir, name)?,
             segments: Segments::open(&dir, name)?,
             starts: None,
-            cache: SeriesCache::new(series_cache_bytes),
+            cache: SeriesCache::new(caches.series_bytes),
+            decoded: caches.decoded.clone(),
             tombstones: ArcSwap::default(),
             findings,
             damaged: AtomicBool::new(false),
@@ -217,6 +237,11 @@ impl Block {
             self.tell(&e, STARTS_LOST, self.range().closed(), &budget);
         }
         (bytes, None)
+    }
+
+    /// Where decoded samples are kept.
+    pub(crate) fn decoded_cache(&self) -> &Arc<DecodedCache> {
+        &self.decoded
     }
 
     /// The error that a chunk whose checksum is right does not decode.

@@ -404,7 +404,7 @@ fn start_timestamps_come_back_and_no_changed_byte_is_believed() {
     let name = write(&dir, 1, &series).ulid.to_string();
     let open = || {
         let findings = Findings::default();
-        let block = Block::open_telling(&dir, &name, 0, findings.clone()).unwrap();
+        let block = Block::open_telling(&dir, &name, &Caches::new(0, 0), findings.clone()).unwrap();
         let found = block.select(&[], TimeRange::ALL, &Budget::unlimited()).unwrap();
         let starts: Vec<_> = found.iter().map(|series| block.starts(series.reference, TimeRange::ALL)).collect();
         (block, findings.all(), starts)

@@ -203,7 +203,7 @@ mod tests {
 
     fn series(reference: u32, chunks: &[(Timestamp, Timestamp)]) -> BlockSeries {
         let chunks = chunks.iter().map(|(mint, maxt)| ChunkMeta { mint: *mint, maxt: *maxt, reference: 8 });
-        BlockSeries { reference, labels: Labels::empty(), chunks: chunks.collect() }
+        BlockSeries::new(reference, Labels::empty(), chunks.collect())
     }
 
     #[test]

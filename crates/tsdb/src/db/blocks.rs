@@ -7,11 +7,10 @@ use model::Timestamp;
 use ulid::Ulid;
 
 use super::Db;
-use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX, withdraw_block};
+use crate::block::{Block, BlockError, BlockMeta, CREATION_SUFFIX, Caches, withdraw_block};
 use crate::compact::SALVAGED_HINT;
 use crate::error::TsdbError;
 use crate::integrity::{Finding, Findings};
-use crate::options::Options;
 
 /// A block being removed; a crash leaves it behind.
 const DELETION_SUFFIX: &str = ".tmp-for-deletion";
@@ -30,7 +29,7 @@ pub(super) struct Found {
 }
 
 /// Opens all blocks in `dir`, and removes what crashes left: half a block, and blocks that another one replaced.
-pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> Result<Found, TsdbError> {
+pub(super) fn open_blocks(dir: &Dir, caches: &Caches, findings: &Findings) -> Result<Found, TsdbError> {
     let mut found = Found { blocks: Vec::new(), unreadable: Vec::new(), all_opened: true, some_unread: false };
     for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir) {
         if entry.name.ends_with(CREATION_SUFFIX) || entry.name.ends_with(DELETION_SUFFIX) {
@@ -40,7 +39,7 @@ pub(super) fn open_blocks(dir: &Dir, options: &Options, findings: &Findings) -> 
         if Ulid::from_string(&entry.name).is_err() {
             continue;
         }
-        match Block::open_telling(dir, &entry.name, options.series_cache_bytes, findings.clone()) {
+        match Block::open_telling(dir, &entry.name, caches, findings.clone()) {
             Ok(block) => found.blocks.push(Arc::new(block)),
             Err(e) => {
                 let range = BlockMeta::read(&dir.sub(&entry.name)?, &entry.name).map(|meta| meta.range().closed());
@@ -135,7 +134,7 @@ impl Db {
     /// Opens a block that was just written. If that fails it goes again: the next start would take it for one of ours,
     /// and what is deleted meanwhile would be back.
     pub(super) fn open_written(&self, name: &str) -> Result<Block, BlockError> {
-        let block = Block::open_telling(&self.dir, name, self.options.series_cache_bytes, self.findings.clone());
+        let block = Block::open_telling(&self.dir, name, &self.caches, self.findings.clone());
         block.inspect_err(|_| withdraw_block(&self.dir, name))
     }
 

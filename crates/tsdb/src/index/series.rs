@@ -1,12 +1,15 @@
 //! A series as the index has it: its labels and where its chunks are.
 
+use std::ops::Range;
+
 use model::{Labels, TimeRange, Timestamp};
 
 use super::Index;
 use super::layout::SERIES_ALIGN;
-use crate::block::BlockError;
 use crate::block::file::BlockFile;
+use crate::block::{BlockError, Decoded};
 use crate::chunk::varint::{push_uvarint, push_varint, split_uvarint, split_varint};
+use crate::gather;
 
 /// Labels of one series, and bytes of all of them: a little above what any ingest allows. Few bytes of references can
 /// name a long symbol over and over.
@@ -40,12 +43,28 @@ pub struct BlockSeries {
     pub labels: Labels,
     /// Its chunks: ascending and not overlapping.
     pub chunks: Box<[ChunkMeta]>,
+    /// Of its labels.
+    pub(crate) hash: u64,
+    /// What is kept of its samples.
+    pub(crate) decoded: Decoded,
 }
 
 impl BlockSeries {
+    /// A series of a block.
+    pub(crate) fn new(reference: u32, labels: Labels, chunks: Box<[ChunkMeta]>) -> BlockSeries {
+        BlockSeries { reference, hash: gather::hash(&labels), labels, chunks, decoded: Decoded::default() }
+    }
+
+    /// The positions of the chunks that may have a sample inside `range`.
+    pub(crate) fn chunks_in(&self, range: TimeRange) -> Range<usize> {
+        let start = self.chunks.partition_point(|chunk| chunk.maxt < range.mint);
+        let len = self.chunks[start..].partition_point(|chunk| chunk.mint <= range.maxt);
+        start..start + len
+    }
+
     /// Whether one of its chunks may have a sample inside `range`.
     pub fn overlaps(&self, range: TimeRange) -> bool {
-        self.chunks.iter().any(|chunk| chunk.range().overlaps(range))
+        !self.chunks_in(range).is_empty()
     }
 
     /// Bytes that it takes in memory, nearly.
@@ -132,7 +151,7 @@ impl<'a> SeriesReader<'a> {
         let Some((labels, chunks)) = labels.and_then(|(labels, rest)| Some((labels, split_chunks(rest)?))) else {
             return Err(file.corrupt(offset, "the series' labels or chunks are not in order"));
         };
-        Ok(BlockSeries { reference, labels, chunks: chunks.into() })
+        Ok(BlockSeries::new(reference, labels, chunks.into()))
     }
 
     fn split_labels<'b>(&mut self, content: &'b [u8]) -> Option<(Labels, &'b [u8])> {

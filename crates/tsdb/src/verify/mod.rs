@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use disk::Dir;
 use ulid::Ulid;
 
-use crate::block::{Block, BlockMeta};
+use crate::block::{Block, BlockMeta, Caches};
 use crate::error::TsdbError;
 use crate::integrity::{Finding, Findings};
 use crate::wal;
@@ -110,7 +110,7 @@ pub fn verify(dir: &Dir) -> Result<Report, TsdbError> {
     let is_block = |name: &str| Ulid::from_string(name).is_ok();
     for entry in dir.list()?.into_iter().filter(|entry| entry.is_dir && is_block(&entry.name)) {
         let findings = Findings::default();
-        match Block::open_telling(dir, &entry.name, 0, findings.clone()) {
+        match Block::open_telling(dir, &entry.name, &Caches::new(0, 0), findings.clone()) {
             Ok(block) => {
                 report.blocks += 1;
                 for Finding { file, what, .. } in findings.all() {

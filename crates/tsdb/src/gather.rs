@@ -1,0 +1,102 @@
+//! Putting the series of several parts of the store together: those with equal labels become one.
+
+use std::sync::LazyLock;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use model::Labels;
+
+use crate::merged::MergedSeries;
+
+/// One hash for all blocks and the life of the process, so that a series that stays in memory keeps it.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// The hash of a label set.
+pub(crate) fn hash(labels: &Labels) -> u64 {
+    HASHER.hash_one(labels.as_bytes())
+}
+
+/// Label sets, each once.
+#[derive(Default)]
+pub(crate) struct LabelSets {
+    sets: Vec<Labels>,
+    places: HashTable<(u64, usize)>,
+}
+
+impl LabelSets {
+    /// Adds a set, and says whether it is new.
+    pub(crate) fn insert(&mut self, labels: &Labels, hash: u64) -> bool {
+        let LabelSets { sets, places } = self;
+        let is_same = |(known, at): &(u64, usize)| *known == hash && sets[*at] == *labels;
+        let Entry::Vacant(place) = places.entry(hash, is_same, |(known, _)| *known) else { return false };
+        place.insert((hash, sets.len()));
+        sets.push(labels.clone());
+        true
+    }
+
+    /// All of them, sorted.
+    pub(crate) fn finish(self) -> Vec<Labels> {
+        let mut sets = self.sets;
+        if !sets.is_sorted() {
+            sets.sort_unstable();
+        }
+        sets
+    }
+}
+
+/// The series of a selection while its parts are added one after the other.
+#[derive(Default)]
+pub(crate) struct Gathering {
+    series: Vec<MergedSeries>,
+    /// The places of the series of the parts before the current one. Nothing is looked up for the first part.
+    places: HashTable<usize>,
+    /// How many series have their place in there.
+    placed: usize,
+    /// Whether there are series of more than one part, or of a part that is not sorted.
+    is_mixed: bool,
+}
+
+impl Gathering {
+    /// Starts a part of about `n` series, no two of which are one, except neighbours; `is_sorted` says that they come
+    /// sorted by labels.
+    pub(crate) fn start_part(&mut self, n: usize, is_sorted: bool) {
+        if n == 0 {
+            return;
+        }
+        self.is_mixed |= !self.series.is_empty() || !is_sorted;
+        let Gathering { series, places, placed, .. } = self;
+        places.reserve(series.len() - *placed, |at| series[*at].hash());
+        for at in *placed..series.len() {
+            places.insert_unique(series[at].hash(), at, |at| series[*at].hash());
+        }
+        *placed = series.len();
+        series.reserve(if *placed == 0 { n } else { 0 });
+    }
+
+    /// The series with these labels, if a part before has it, or if it was the last one.
+    pub(crate) fn find(&mut self, labels: &Labels, hash: u64) -> Option<&mut MergedSeries> {
+        let Gathering { series, places, .. } = self;
+        let is_same = |known: &MergedSeries| known.hash() == hash && known.has_labels(labels);
+        let at = match series.last() {
+            Some(last) if is_same(last) => series.len() - 1,
+            _ => *places.find(hash, |at| is_same(&series[*at]))?,
+        };
+        series.get_mut(at)
+    }
+
+    /// Adds a series that was not found.
+    pub(crate) fn add(&mut self, new: MergedSeries) -> &mut MergedSeries {
+        self.series.push(new);
+        let last = self.series.len() - 1;
+        &mut self.series[last]
+    }
+
+    /// All series, sorted by labels.
+    pub(crate) fn finish(mut self) -> Vec<MergedSeries> {
+        if self.is_mixed && !self.series.is_sorted_by(|a, b| a.labels() <= b.labels()) {
+            self.series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
+        }
+        self.series
+    }
+}
