@@ -174,7 +174,10 @@ impl Run {
     fn snapshot(&mut self) -> Result<(), String> {
         self.model.flushed();
         if let Ok(name) = self.with_store(|db, _| store::snapshot(db))? {
-            let copy = store::read_copy(&self.sim.fork().root(), &name);
+            // Whoever opens the copy has room for it.
+            let elsewhere = self.sim.fork();
+            elsewhere.set_capacity(None);
+            let copy = store::read_copy(&elsewhere.root(), &name);
             copy.and_then(|found| self.model.is_live(found)).map_err(|e| format!("the copy {name}: {e}"))?;
         }
         self.compare()
