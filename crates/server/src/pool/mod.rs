@@ -80,7 +80,7 @@ impl QueryPool {
             turns: Turns::new(turns),
             threads: Threads::start(turns),
             register: Register::new(limits.slow_query),
-            bytes: Pool::new(limits.queries_bytes_max as u64),
+            bytes: Pool::new((limits.queries_bytes_max - limits.decoded_bytes()) as u64),
             query_bytes_max: limits.query_bytes_max as u64,
             query_samples_max: limits.query_samples_max,
             timeout: limits.query_timeout,

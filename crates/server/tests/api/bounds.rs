@@ -65,7 +65,7 @@ async fn queries_together_stay_inside_the_pool() {
     let pool = |config: &mut server::Config| config.limits.queries_bytes_max = 1 << 20;
     let (stand, now) = with_series(2000, pool).await;
     let answer = stand.get(&format!("/api/v1/query?query=m&time={now}"), &stand.tokens.acme).await;
-    answer.refused(422, "execution", "whole pool of 1048576 bytes");
+    answer.refused(422, "execution", "whole pool of 917504 bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
