@@ -99,6 +99,9 @@ impl Inlet {
     /// Waits for room in the queue; a piece larger than all of it waits until it is empty.
     fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let permits = u32::try_from(bytes.clamp(1, ROOM_BYTES)).unwrap_or(u32::MAX);
+        if self.deadline <= Instant::now() {
+            return Err(ApiError::Timeout);
+        }
         if let Ok(room) = self.room.clone().try_acquire_many_owned(permits) {
             return Ok(room);
         }

@@ -140,21 +140,23 @@ impl QueryPool {
     ) -> Result<Body, ApiError> {
         let Started { deadline, stop, budget, registered, turn } = self.start(ask).await?;
         let (inlet, outlet) = outflow::queue(deadline, budget.clone(), stop.clone());
-        let watch = tokio::spawn(async move {
-            tokio::time::sleep_until(deadline.into()).await;
-            stop.time_out();
-        });
         self.threads.run(move || {
             let outcome = query(&budget, &inlet);
             inlet.end(outcome);
-            watch.abort();
             // What is left is what waits to be sent; it comes back piece by piece, or with the client.
             budget.settle(outflow::ROOM_BYTES);
             drop((registered, turn));
         });
-        // Who is late notices the flag; who does not is no reason to keep the client waiting.
-        let body = tokio::time::timeout_at(deadline.into(), outlet.into_body());
-        body.await.unwrap_or(Err(ApiError::Timeout))
+        // Who is late notices the flag; who does not is no reason to keep the client waiting. Later pieces look at the
+        // clock themselves: a task for that would wake another thread for each query.
+        let body = std::pin::pin!(outlet.into_body());
+        match tokio::time::timeout_at(deadline.into(), body).await {
+            Ok(body) => body,
+            Err(_) => {
+                stop.time_out();
+                Err(ApiError::Timeout)
+            }
+        }
     }
 
     async fn start(&self, ask: Ask<'_>) -> Result<Started, ApiError> {

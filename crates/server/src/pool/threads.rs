@@ -1,9 +1,10 @@
 //! The threads that queries run on: as many as there are turns, and behind those that take writes when CPUs are short.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 /// How much nicer a query's threads are than the process: under load a write gets about nine times their share of a CPU.
 #[cfg(target_os = "linux")]
@@ -16,7 +17,21 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs jobs; the threads end when this is dropped and their jobs are done.
 pub(crate) struct Threads {
-    queue: mpsc::Sender<Job>,
+    queue: Arc<Queue>,
+}
+
+/// What is to be done. One job wakes one thread: a short query costs little more than that.
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Jobs>,
+    /// Told of each job, and of the end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    is_over: bool,
 }
 
 impl Threads {
@@ -24,11 +39,10 @@ impl Threads {
     pub(crate) fn start(n: usize) -> Threads {
         // The second server of a process finds them there.
         let _ = rayon::ThreadPoolBuilder::new().start_handler(|_| give_way()).build_global();
-        let (queue, jobs) = mpsc::channel::<Job>();
-        let jobs = Arc::new(Mutex::new(jobs));
+        let queue = Arc::new(Queue::default());
         for _ in 0..n {
-            let jobs = jobs.clone();
-            let started = std::thread::Builder::new().name("query".to_owned()).spawn(move || work(&jobs));
+            let queue = queue.clone();
+            let started = std::thread::Builder::new().name("query".to_owned()).spawn(move || work(&queue));
             if let Err(error) = started {
                 tracing::error!("start a thread for queries: {error}");
             }
@@ -38,17 +52,35 @@ impl Threads {
 
     /// Runs `job` on the next free thread.
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
-        // Threads end with the queue alone; a job that nobody took is dropped, and with it what waits for it.
-        let _ = self.queue.send(Box::new(job));
+        self.queue.jobs.lock().waiting.push_back(Box::new(job));
+        self.queue.changed.notify_one();
     }
 }
 
-fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.queue.jobs.lock().is_over = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    /// Waits for the next job; none when there will be no more.
+    fn next(&self) -> Option<Job> {
+        let mut jobs = self.jobs.lock();
+        loop {
+            match jobs.waiting.pop_front() {
+                Some(job) => return Some(job),
+                None if jobs.is_over => return None,
+                None => self.changed.wait(&mut jobs),
+            }
+        }
+    }
+}
+
+fn work(queue: &Queue) {
     give_way();
-    loop {
-        // The lock is held while waiting: the others wait for it instead.
-        let job = jobs.lock().recv();
-        let Ok(job) = job else { return };
+    while let Some(job) = queue.next() {
         // Whoever waits for the job learns of its end by what it dropped; the panic is in the log.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
@@ -70,6 +102,8 @@ fn give_way() {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     #[test]
