@@ -166,18 +166,18 @@ fn ten_minutes_are_recorded_to_the_cent() {
     let fixture = Fixture::new();
     let mut recorder = fixture.recorder();
     fixture.serve(0, 600);
-    assert_eq!(fixture.advance(&mut recorder, 89), 360, "what is there already when recording begins");
+    assert_eq!(fixture.advance(&mut recorder, 89), 0, "there is nothing before the first sample");
     assert_eq!(fixture.advance(&mut recorder, 90), 1);
     assert_eq!(fixture.advance(&mut recorder, 90), 0, "once");
     assert_eq!(fixture.advance(&mut recorder, 600 + 30), 9);
-    // Eleven times a state was looked at, and ten minutes lie between them.
+    // A state is looked at when its minute ends: of `b`, two minutes of the start and three of idling.
     check(
         &fixture.ask(ALL, 600),
         &[
             (r#"crusoe_inference_first_token_latency{model_name="m", project_id="acme"}"#, 0.1),
             (
                 r#"inference_cost_usd_total{category="compute", detail="gpu", endpoint_id="ep_1", phase="cold_start", project_id="acme"}"#,
-                4.0 * 3.0 * USD,
+                4.0 * 2.0 * USD,
             ),
             (
                 r#"inference_cost_usd_total{category="compute", detail="gpu", endpoint_id="ep_1", phase="idle", project_id="acme"}"#,
@@ -185,7 +185,7 @@ fn ten_minutes_are_recorded_to_the_cent() {
             ),
             (
                 r#"inference_cost_usd_total{category="compute", detail="gpu", endpoint_id="ep_1", phase="inference", project_id="acme"}"#,
-                8.0 * 11.0 * USD,
+                8.0 * 10.0 * USD,
             ),
             (
                 r#"inference_cost_usd_total{category="network", detail="egress", endpoint_id="ep_1", project_id="acme"}"#,
@@ -193,14 +193,14 @@ fn ten_minutes_are_recorded_to_the_cent() {
             ),
             (
                 r#"inference_cost_usd_total{category="storage", detail="models", endpoint_id="ep_1", project_id="acme"}"#,
-                1.1,
+                1.0,
             ),
             (
                 r#"tensorone_endpoint_cost_total{category="compute", endpoint_id="ep_1", project_id="acme"}"#,
-                (12.0 + 12.0 + 88.0) * USD,
+                (8.0 + 12.0 + 80.0) * USD,
             ),
             (r#"tensorone_endpoint_cost_total{category="network", endpoint_id="ep_1", project_id="acme"}"#, 300.0),
-            (r#"tensorone_endpoint_cost_total{category="storage", endpoint_id="ep_1", project_id="acme"}"#, 1.1),
+            (r#"tensorone_endpoint_cost_total{category="storage", endpoint_id="ep_1", project_id="acme"}"#, 1.0),
             (r#"tensorone_endpoint_gpu_utilization{endpoint_id="ep_1", project_id="acme"}"#, 40.0),
             (r#"tensorone_endpoint_latency_seconds_bucket{endpoint_id="ep_1", le="+Inf", project_id="acme"}"#, 600.0),
             (r#"tensorone_endpoint_latency_seconds_bucket{endpoint_id="ep_1", le="0.5", project_id="acme"}"#, 120.0),
