@@ -7,6 +7,7 @@ use super::{SampleRecord, SeriesRef};
 
 /// Labels of one series: far above what any ingest allows, so that sorting them is soon done.
 const LABELS_MAX: u64 = 4096;
+const WITHOUT_NAME: &str = "a label without a name";
 /// Every so many samples it is noted where the next one begins.
 const MARK_EVERY: usize = 64;
 
@@ -41,7 +42,7 @@ impl Descriptions {
             let (count, mut texts) = (label_count(&mut r)?, Reader(r.0));
             for _ in 0..count {
                 if r.bytes()?.is_empty() {
-                    return Err("a label without a name");
+                    return Err(WITHOUT_NAME);
                 }
                 r.bytes()?;
             }
@@ -99,10 +100,14 @@ impl<'a> LabelsMaker<'a> {
     fn pairs(&mut self, r: &mut Reader<'a>, count: u64) -> Result<Labels, &'static str> {
         self.pairs.clear();
         for _ in 0..count {
-            self.pairs.push((r.text()?, r.text()?));
+            let (name, value) = (r.text()?, r.text()?);
+            if name.is_empty() {
+                return Err(WITHOUT_NAME);
+            }
+            self.pairs.push((name, value));
         }
         let is_sorted = self.pairs.is_sorted_by(|(a, _), (b, _)| a < b);
-        if is_sorted && self.pairs.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()) {
+        if is_sorted && self.pairs.iter().all(|(_, value)| !value.is_empty()) {
             return Ok(Labels::from_sorted(self.pairs.iter().copied(), &mut self.buf));
         }
         Ok(Labels::from_pairs(self.pairs.iter().copied()))
