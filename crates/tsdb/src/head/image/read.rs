@@ -131,8 +131,13 @@ impl Image {
 
     /// The chunk at `place`.
     pub(in crate::head) fn chunk(&self, place: &Place) -> Option<HeadChunk> {
+        Some(HeadChunk::mapped(place.range, place.encoding, self.mapped(place)?))
+    }
+
+    /// Where the bytes of that chunk are, sound or not.
+    fn mapped(&self, place: &Place) -> Option<MappedChunk> {
         let file = place.file.map_or(Some(&self.own), |number| self.files.get(&number))?;
-        Some(HeadChunk::mapped(place.range, place.encoding, MappedChunk::of(file.clone(), place.offset, place.len)))
+        Some(MappedChunk::of(file.clone(), place.offset, place.len))
     }
 
     fn walk(&self, body: &Body, take: &mut dyn FnMut(Item)) -> Option<()> {
@@ -176,9 +181,7 @@ impl Image {
     }
 
     fn is_there(&self, id: SeriesRef, place: &Place) -> bool {
-        let file = place.file.map_or(Some(&self.own), |number| self.files.get(&number));
-        let mapped = file.map(|file| MappedChunk::of(file.clone(), place.offset, place.len));
-        mapped.is_some_and(|mapped| mapped.is(id, place.range, place.encoding))
+        self.mapped(place).is_some_and(|mapped| mapped.is(id, place.range, place.encoding))
     }
 }
 
