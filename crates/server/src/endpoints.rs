@@ -1,11 +1,11 @@
 //! Which endpoint a path means: one that is registered, or one that the labels of the caller's series tell of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use clouds::EndpointFacts;
 use control::{Access, Endpoint, Grant};
-use model::{Budget, MatchOp, Matcher, PROJECT_LABEL, ProjectId, TimeRange, Timestamp};
+use model::{Budget, Labels, Matcher, PROJECT_LABEL, ProjectId, Queryable, TimeRange, Timestamp};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
@@ -19,8 +19,6 @@ const LOOK_BACK_MS: i64 = 24 * 3_600_000;
 const REMEMBERED_MS: i64 = 10_000;
 /// Names remembered; then all are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
-/// Values of one label that are looked at.
-const VALUES_MAX: usize = 100;
 
 /// What Hugging Face's paths call an endpoint.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
@@ -88,56 +86,50 @@ pub(crate) fn facts(endpoint: &Endpoint) -> EndpointFacts {
     EndpointFacts { id, name: Some(name), tier, region, cluster, gpu_model, gpu_count, budget_usd_month, warm_replicas }
 }
 
-/// What the labels of the reader's series tell of an endpoint.
+/// What the labels of the reader's series tell of an endpoint; reads no sample.
 fn discover(reader: &Reader, slug: &Slug, now: Timestamp, budget: &Budget) -> Result<Option<Endpoint>, ApiError> {
-    let querier = reader.querier();
     let range = TimeRange { mint: now.saturating_sub(LOOK_BACK_MS), maxt: now };
-    let values = |label: &str, matchers: &[Matcher]| {
-        querier.label_values(label, &[matchers.to_vec()], range, VALUES_MAX, budget).map_err(ApiError::from)
-    };
-    for matchers in selections(slug)? {
-        let projects = values(PROJECT_LABEL, &matchers)?;
-        let ids = values("endpoint_id", &matchers)?;
-        let (project, id) = match (projects.as_slice(), ids.as_slice()) {
-            ([], _) | (_, []) => continue,
-            ([project], [id, ..]) => (project, id),
-            (several, _) => return Err(control::SeveralProjects(several.len()).into()),
-        };
+    let querier = reader.querier();
+    let selected = querier.select(&[Matcher::equal("endpoint", &slug.name)], range, budget)?.series;
+    let series = (0..selected.len()).map(|series_idx| selected.labels(series_idx));
+    let series: Vec<&Labels> = series.filter(|labels| labels.get("endpoint_id").is_some()).collect();
+    for is_meant in [has_namespace, is_of_project] {
+        let meant: Vec<&Labels> = series.iter().copied().filter(|labels| is_meant(labels, &slug.namespace)).collect();
+        let (projects, ids) = (values(&meant, PROJECT_LABEL), values(&meant, "endpoint_id"));
+        let (Some(project), Some(id)) = (projects.first(), ids.first()) else { continue };
+        if 1 < projects.len() {
+            return Err(control::SeveralProjects(projects.len()).into());
+        }
         let project = ProjectId::parse(project).map_err(ApiError::internal)?;
-        let known = |label: &str| values(label, &matchers).map(|values| only(&values));
-        let gpu_model = match known("gpu_model")? {
-            Some(model) => Some(model),
-            None => known("modelName")?,
-        };
+        let known = |label: &str| only(&values(&meant, label));
         return Ok(Some(Endpoint {
-            model: known("model_name")?,
-            tier: known("service_tier")?,
-            region: known("region")?,
-            cluster: known("cluster_id")?,
-            gpu_model,
+            model: known("model_name"),
+            tier: known("service_tier"),
+            region: known("region"),
+            cluster: known("cluster_id"),
+            gpu_model: known("gpu_model").or_else(|| known("modelName")),
             ..Endpoint::new(project, id, &slug.namespace, &slug.name)
         }));
     }
     Ok(None)
 }
 
-/// How the series of an endpoint are selected: the first that selects any is it.
-///
-/// A slug's namespace is a label of the series, or, without such a label, their project.
-fn selections(slug: &Slug) -> Result<[Vec<Matcher>; 2], ApiError> {
-    let has_id = Matcher::new("endpoint_id", MatchOp::NotEqual, "").map_err(ApiError::internal)?;
-    let named = |namespace: &str| {
-        vec![Matcher::equal("endpoint", &slug.name), has_id.clone(), Matcher::equal("namespace", namespace)]
-    };
-    let mut without = named("");
-    without.push(Matcher::equal(PROJECT_LABEL, &slug.namespace));
-    Ok([named(&slug.namespace), without])
+/// Whether a slug's namespace is a label of the series.
+fn has_namespace(labels: &Labels, namespace: &str) -> bool {
+    labels.get("namespace") == Some(namespace)
+}
+
+/// Whether a slug's namespace is the series' project, for want of such a label.
+fn is_of_project(labels: &Labels, namespace: &str) -> bool {
+    labels.get("namespace").is_none() && labels.get(PROJECT_LABEL) == Some(namespace)
+}
+
+/// The values of a label of some series.
+fn values<'a>(series: &[&'a Labels], label: &str) -> BTreeSet<&'a str> {
+    series.iter().filter_map(|labels| labels.get(label)).collect()
 }
 
 /// The value, if there is just one.
-fn only(values: &[String]) -> Option<String> {
-    match values {
-        [value] => Some(value.clone()),
-        _ => None,
-    }
+fn only(values: &BTreeSet<&str>) -> Option<String> {
+    values.first().filter(|_| values.len() == 1).map(|value| (*value).to_owned())
 }
