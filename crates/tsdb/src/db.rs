@@ -91,14 +91,19 @@ impl Db {
         let maxt = blocks::newest(&blocks);
         let kept = Kept::none(findings.clone());
         let image = Image::open(&dir, &covers, &kept);
-        if image.is_none() {
-            head::remove_image(&dir)?;
-        }
-        let kept = kept.with(image.as_ref().map(Image::files).unwrap_or_default());
-        let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, kept)?;
-        let known = Known { image, covers, maxt };
-        let (head, replayed) =
-            Head::restore(&dir, chunk_files, options.clone(), &known, progress, &ReplayLimits::default())?;
+        let mut known = Known { image, covers, maxt };
+        let (head, replayed) = loop {
+            if known.image.is_none() {
+                head::remove_image(&dir)?;
+            }
+            let kept = kept.with(known.image.as_ref().map(Image::files).unwrap_or_default());
+            let chunk_files = ChunkFiles::open(dir.sub(CHUNKS_HEAD_DIR)?, options.head_chunk_file_bytes, kept)?;
+            let limits = ReplayLimits::default();
+            match Head::restore(&dir, chunk_files, options.clone(), &known, progress, &limits)? {
+                Some(restored) => break restored,
+                None => known.image = None,
+            }
+        };
         let imaged = Imaged::at_start(known.image.as_ref(), progress.bytes().0);
         dir.sync()?;
         replayed.findings.into_iter().for_each(|finding| findings.add(finding));
@@ -192,11 +197,11 @@ impl Db {
 
     /// Closes the store. Everything acknowledged is durable already; if the disk takes it, the log says so.
     pub fn close(self) {
-        if let Err(error) = self.image_at_end() {
-            tracing::warn!(%error, "the next start reads the log without an image of the head");
-        }
         if let Err(error) = self.head.close_log() {
             tracing::warn!(%error, "the log ends without saying so");
+        }
+        if let Err(error) = self.image_at_end() {
+            tracing::warn!(%error, "the next start reads the log without an image of the head");
         }
     }
 

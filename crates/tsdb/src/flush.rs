@@ -187,6 +187,7 @@ mod tests {
             let files = ChunkFiles::open(dir.sub("chunks_head").unwrap(), 1 << 20, Kept::default()).unwrap();
             Head::restore(&dir, files, Options::default(), &Known::default(), &progress, &ReplayLimits::default())
                 .unwrap()
+                .unwrap()
                 .0
         };
         let head = restore();

@@ -37,8 +37,8 @@ pub struct Options {
     pub decoded_cache_bytes: usize,
     /// Bytes of full chunks in the head that leave the memory for a file together. Default: 4 MiB.
     pub head_chunk_file_bytes: usize,
-    /// An image of the head is written when a segment of the log ends, or at the latest once the log has grown by twice as
-    /// much as this; but not before it has grown by as much as the last image has. Default: 128 MiB.
+    /// An image of the head is written once the log has grown by so many bytes, and by as many as the last image has.
+    /// Default: 32 MiB.
     pub head_image_log_bytes: u64,
 }
 
@@ -57,7 +57,7 @@ impl Default for Options {
             series_cache_bytes: 8 << 20,
             decoded_cache_bytes: 64 << 20,
             head_chunk_file_bytes: 4 << 20,
-            head_image_log_bytes: 128 << 20,
+            head_image_log_bytes: 32 << 20,
         }
     }
 }

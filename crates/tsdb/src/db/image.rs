@@ -4,7 +4,7 @@ use super::Db;
 use crate::error::TsdbError;
 use crate::head::{Image, WalCovers};
 
-/// An image is worth its time once the log has grown by this part of what makes one due at the latest.
+/// At the end an image is worth its time if the log has grown by this part of what makes one due.
 const PART: u64 = 32;
 
 /// The last image, and what came since.
@@ -14,8 +14,6 @@ pub(super) struct Imaged {
     /// some to read at the start.
     log_bytes: i128,
     image_bytes: u64,
-    /// The last segment of the log that it spares.
-    segment: Option<u64>,
     /// Whether there may be one on disk.
     is_there: bool,
 }
@@ -23,12 +21,7 @@ pub(super) struct Imaged {
 impl Imaged {
     /// After a start that found `image` or none, and read `read` bytes of the log.
     pub(super) fn at_start(image: Option<&Image>, read: u64) -> Imaged {
-        Imaged {
-            log_bytes: -i128::from(read),
-            image_bytes: image.map_or(0, Image::len),
-            segment: image.map(Image::segment),
-            is_there: image.is_some(),
-        }
+        Imaged { log_bytes: -i128::from(read), image_bytes: image.map_or(0, Image::len), is_there: image.is_some() }
     }
 }
 
@@ -53,22 +46,15 @@ impl Db {
 
     fn image_if_due(&self) -> Result<(), TsdbError> {
         let mut imaged = self.imaged.lock();
-        let (grown, least) = (self.grown(&imaged), i128::from(imaged.image_bytes).max(self.worth_it()));
-        let closed = self.head.log().last_closed().filter(|closed| imaged.segment < Some(*closed));
-        match closed {
-            // Each segment describes all its series: better to wait for the end of one than to end it.
-            Some(segment) if least <= grown => self.write_image(&mut imaged, segment),
-            None if 2 * least.max(i128::from(self.options.head_image_log_bytes)) <= grown => {
-                self.image_now(&mut imaged)
-            }
-            _ => Ok(()),
-        }
+        let due = imaged.image_bytes.max(self.options.head_image_log_bytes);
+        if i128::from(due) <= self.grown(&imaged) { self.image_now(&mut imaged) } else { Ok(()) }
     }
 
     /// An image at the end, if it is worth it.
     pub(super) fn image_at_end(&self) -> Result<(), TsdbError> {
         let mut imaged = self.imaged.lock();
-        if self.worth_it() <= self.grown(&imaged) { self.image_now(&mut imaged) } else { Ok(()) }
+        let worth_it = i128::from(self.options.head_image_log_bytes / PART);
+        if worth_it <= self.grown(&imaged) { self.image_now(&mut imaged) } else { Ok(()) }
     }
 
     /// Another image after the one that a flush has removed.
@@ -81,23 +67,13 @@ impl Db {
         i128::from(self.head.log().stats().appended_bytes) - imaged.log_bytes
     }
 
-    /// By how much it must have grown for an image to spare a start more than it costs.
-    fn worth_it(&self) -> i128 {
-        i128::from(self.options.head_image_log_bytes / PART)
-    }
-
     fn image_now(&self, imaged: &mut Imaged) -> Result<(), TsdbError> {
-        self.head.cut_log()?.map_or(Ok(()), |segment| self.write_image(imaged, segment))
-    }
-
-    fn write_image(&self, imaged: &mut Imaged, segment: u64) -> Result<(), TsdbError> {
-        // Should it fail, the next attempt comes with the next segment.
+        // Should it fail, the next attempt comes when it is due again.
         imaged.log_bytes += self.grown(imaged);
-        (imaged.segment, imaged.is_there) = (Some(segment), true);
-        let before = self.covers().before(Some(segment));
-        if let Some(bytes) = self.head.write_image(&self.dir, segment, before)? {
+        imaged.is_there = true;
+        if let Some(bytes) = self.head.write_image(&self.dir, &self.covers())? {
             imaged.image_bytes = bytes;
-            tracing::debug!(bytes, segment, "image of the head written");
+            tracing::debug!(bytes, "image of the head written");
         }
         Ok(())
     }
@@ -107,7 +83,7 @@ impl Db {
         let mut imaged = self.imaged.lock();
         if imaged.is_there {
             self.head.remove_image(&self.dir)?;
-            (imaged.image_bytes, imaged.segment) = (0, None);
+            imaged.image_bytes = 0;
         }
         Ok(std::mem::take(&mut imaged.is_there))
     }

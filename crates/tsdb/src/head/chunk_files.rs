@@ -65,8 +65,8 @@ impl Kept {
     }
 
     /// The same with `files`, the oldest first.
-    pub(crate) fn with(self, files: Vec<Arc<ChunkFile>>) -> Kept {
-        Kept { files, ..self }
+    pub(crate) fn with(&self, files: Vec<Arc<ChunkFile>>) -> Kept {
+        Kept { files, findings: self.findings.clone(), is_damaged: self.is_damaged.clone() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The head's index: series by labels, and postings for each label pair.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -8,6 +9,7 @@ use hashbrown::{HashMap, HashTable};
 use model::{Interrupt, Labels, PROJECT_LABEL};
 use roaring::RoaringBitmap;
 
+use super::samples::HeadSamples;
 use super::series::Series;
 use crate::select::LabelIndex;
 use crate::wal::SeriesRef;
@@ -29,6 +31,13 @@ pub(crate) struct HeadIndex {
     by_project: HashMap<Box<str>, usize, RandomState>,
 }
 
+/// A label pair that series in neighbouring slots share.
+struct PairRun<'a> {
+    name: &'a str,
+    value: &'a str,
+    slots: Range<u32>,
+}
+
 impl HeadIndex {
     /// The series with exactly these labels.
     pub(crate) fn get(&self, labels: &Labels) -> Option<&Arc<Series>> {
@@ -38,19 +47,19 @@ impl HeadIndex {
 
     /// Adds a series that is not there yet.
     pub(crate) fn insert(&mut self, id: SeriesRef, labels: Labels) -> Arc<Series> {
-        let series = self.insert_unlisted(id, labels);
-        self.list(&series);
+        let series = self.insert_unlisted(id, labels, HeadSamples::default());
+        self.list(std::slice::from_ref(&series));
         series
     }
 
     /// The same without its postings: until they are there too, only [`HeadIndex::get`] knows of it.
-    pub(super) fn insert_unlisted(&mut self, id: SeriesRef, labels: Labels) -> Arc<Series> {
+    pub(super) fn insert_unlisted(&mut self, id: SeriesRef, labels: Labels, samples: HeadSamples) -> Arc<Series> {
         debug_assert!(self.get(&labels).is_none(), "series {labels} is in the head already");
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 series in the head")
         });
-        let series = Arc::new(Series::new(id, slot, labels));
+        let series = Arc::new(Series::with(id, slot, labels, samples));
         self.slots[slot as usize] = Some(series.clone());
         let (slots, hasher) = (&self.slots, &self.hasher);
         let rehash = |slot: &u32| hash(hasher, &occupied(slots, *slot).labels);
@@ -58,24 +67,47 @@ impl HeadIndex {
         series
     }
 
-    /// Adds the postings of a series that was inserted without them.
-    pub(super) fn list(&mut self, series: &Series) {
-        let slot = series.slot;
-        for (name, value) in series.labels.iter() {
-            let values = match self.postings.get_mut(name) {
-                Some(values) => values,
-                None => self.postings.entry(name.into()).or_default(),
-            };
-            match values.get_mut(value) {
-                Some(postings) => postings.insert(slot),
-                None => values.entry(value.into()).or_default().insert(slot),
-            };
+    /// Makes room for so many series more.
+    pub(super) fn reserve(&mut self, n_series: usize) {
+        self.slots.reserve(n_series);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_labels.reserve(n_series, |slot| hash(hasher, &occupied(slots, *slot).labels));
+    }
+
+    /// Adds the postings of series that were inserted without them.
+    ///
+    /// Cost: that of the pairs in which a series differs from the one before it, if its slot is the next one.
+    pub(super) fn list(&mut self, series: &[Arc<Series>]) {
+        let mut runs: Vec<PairRun<'_>> = Vec::new();
+        for series in series {
+            let slots = series.slot..series.slot + 1;
+            for (nth, (name, value)) in series.labels.iter().enumerate() {
+                match runs.get_mut(nth) {
+                    Some(run) if run.slots.end == slots.start && run.name == name && run.value == value => {
+                        run.slots.end = slots.end;
+                    }
+                    Some(run) => self.list_run(std::mem::replace(run, PairRun { name, value, slots: slots.clone() })),
+                    None => runs.push(PairRun { name, value, slots: slots.clone() }),
+                }
+            }
+            self.all.insert(series.slot);
+            match self.by_project.get_mut(project(&series.labels)) {
+                Some(count) => *count += 1,
+                None => _ = self.by_project.insert(project(&series.labels).into(), 1),
+            }
         }
-        self.all.insert(slot);
-        match self.by_project.get_mut(project(&series.labels)) {
-            Some(count) => *count += 1,
-            None => _ = self.by_project.insert(project(&series.labels).into(), 1),
-        }
+        runs.into_iter().for_each(|run| self.list_run(run));
+    }
+
+    fn list_run(&mut self, PairRun { name, value, slots }: PairRun<'_>) {
+        let values = match self.postings.get_mut(name) {
+            Some(values) => values,
+            None => self.postings.entry(name.into()).or_default(),
+        };
+        match values.get_mut(value) {
+            Some(postings) => postings.insert_range(slots),
+            None => values.entry(value.into()).or_default().insert_range(slots),
+        };
     }
 
     /// Removes a series, if it is there. One that left before may be in the hands of an exemplar, and its slot another's.

@@ -198,11 +198,13 @@ impl Head {
         self.chunk_files.remove_unused()
     }
 
-    /// Writes an image of the head to the data directory `root`, which spares the next start the log's segments up to
-    /// `segment`, of which blocks cover `before`. Returns its bytes, or nothing if there is none. Flushes and deletions must
-    /// wait meanwhile; commits need not.
-    pub(crate) fn write_image(&self, root: &Dir, segment: u64, before: Timestamp) -> Result<Option<u64>, TsdbError> {
-        image::write(self, root, segment, before)
+    /// Writes an image of the head to the data directory `root`, which spares the next start the log up to here, of which
+    /// blocks cover what `covers` says. Returns its bytes, or nothing if there is none. Flushes and deletions must wait
+    /// meanwhile; commits need not.
+    pub(crate) fn write_image(&self, root: &Dir, covers: &WalCovers) -> Result<Option<u64>, TsdbError> {
+        let Some(place) = self.log.place(self)? else { return Ok(None) };
+        let before = covers.before(Some(place.oldest()));
+        image::write(self, root, place, before)
     }
 
     /// Removes the image in the data directory `root`: a flush is about to take from the head what it has.

@@ -55,8 +55,14 @@ pub(crate) enum Admission {
 }
 
 impl Series {
+    /// A series without samples.
     pub(crate) fn new(id: SeriesRef, slot: u32, labels: Labels) -> Series {
-        Series { id, slot, labels, logged_in: AtomicU64::new(0), samples: Mutex::default(), followers: OnceLock::new() }
+        Series::with(id, slot, labels, HeadSamples::default())
+    }
+
+    pub(super) fn with(id: SeriesRef, slot: u32, labels: Labels, samples: HeadSamples) -> Series {
+        let samples = Mutex::new(Guarded { samples, gone: false });
+        Series { id, slot, labels, logged_in: AtomicU64::new(0), samples, followers: OnceLock::new() }
     }
 
     /// A series that is in no head: whoever adds to it is told to look it up again.
@@ -206,11 +212,6 @@ impl Held<'_> {
     /// The newest sample ever added.
     pub(super) fn newest(&self) -> Option<(Timestamp, SampleValue)> {
         self.0.samples.newest_sample()
-    }
-
-    /// Gives a series that has nothing its chunks, floats that came late, and its newest sample if that is a float.
-    pub(super) fn take_up(&mut self, chunks: Vec<HeadChunk>, late: &[Sample], newest: Option<Sample>) {
-        self.0.samples.take_up(chunks, late, newest);
     }
 
     /// The sealed chunks.

@@ -154,12 +154,13 @@ pub(super) struct SegmentReader<'a> {
 
 impl<'a> SegmentReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> SegmentReader<'a> {
-        SegmentReader { bytes, pos: 0, begun: 0, intact: 0, told: false, record: Vec::new() }
+        SegmentReader::at(bytes, 0, Vec::new())
     }
 
     /// Reads on from the record that begins at `offset`, with `record` as memory for records.
     pub(super) fn at(bytes: &'a [u8], offset: u64, record: Vec<u8>) -> SegmentReader<'a> {
-        SegmentReader { pos: usize::try_from(offset).unwrap_or(usize::MAX), record, ..SegmentReader::new(bytes) }
+        let pos = usize::try_from(offset).unwrap_or(usize::MAX);
+        SegmentReader { bytes, pos, begun: pos, intact: pos, told: false, record }
     }
 
     /// Gives that memory back.

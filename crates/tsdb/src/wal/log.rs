@@ -94,6 +94,26 @@ struct SegmentEnd {
     len: u64,
 }
 
+/// How far a log has come: a place between two commits.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LogPlace {
+    /// The closed segments, ascending, each with its newest sample.
+    pub(crate) closed: Vec<(u64, Timestamp)>,
+    /// The current segment.
+    pub(crate) segment: u64,
+    /// Its length.
+    pub(crate) offset: u64,
+    /// Its newest sample so far.
+    pub(crate) maxt: Timestamp,
+}
+
+impl LogPlace {
+    /// The oldest segment that has anything before it.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.closed.first().map_or(self.segment, |(number, _)| *number)
+    }
+}
+
 /// The records of one commit, and the newest sample among them.
 #[derive(Debug)]
 struct Commit {
@@ -265,7 +285,7 @@ impl Log {
             // Nothing but this record is behind it.
             tail.told = tail.file.len();
         }
-        self.sync_or_move_on(&turn, head)
+        self.sync_or_move_on(&turn, head).map(|_| ())
     }
 
     /// Returns once everything appended up to `position` is durable. The first to come syncs for all that wait.
@@ -317,6 +337,21 @@ impl Log {
         }
     }
 
+    /// How far the log has come, all before it durable: every commit that came before this call is there. Returns nothing
+    /// if a sync failed: what is not durable has another place by now.
+    pub(crate) fn place(&self, head: &dyn Describe) -> Result<Option<LogPlace>, Arc<DiskError>> {
+        let turn = self.turn();
+        self.check()?;
+        let mut place = Ok(None);
+        head.pause(&mut || {
+            let mut tail = self.tail.lock();
+            place = self.write_unwritten(&mut tail).map(|()| Some(tail.place()));
+        });
+        let place = place?;
+        let stayed = self.sync_or_move_on(&turn, head)?;
+        Ok(place.filter(|_| stayed))
+    }
+
     /// If the log is read-only, tries to put a new segment in the place of what failed.
     pub(crate) fn heal(&self, head: &dyn Describe) -> Result<(), Arc<DiskError>> {
         if self.check().is_ok() {
@@ -341,11 +376,11 @@ impl Log {
         Turn(self)
     }
 
-    /// Makes everything appended so far durable, in another segment if need be.
-    fn sync_or_move_on(&self, turn: &Turn<'_>, head: &dyn Describe) -> Result<(), Arc<DiskError>> {
-        let Err(failed) = self.sync(turn) else { return Ok(()) };
+    /// Makes everything appended so far durable, in another segment if need be. Returns whether it stayed where it was.
+    fn sync_or_move_on(&self, turn: &Turn<'_>, head: &dyn Describe) -> Result<bool, Arc<DiskError>> {
+        let Err(failed) = self.sync(turn) else { return Ok(true) };
         tracing::error!(error = %failed, "a sync of the log failed: its segment is given up");
-        self.move_on(turn, head).map_err(|e| {
+        self.move_on(turn, head).map(|()| false).map_err(|e| {
             tracing::error!(error = %e, "nor can the log go on in another segment: it is read-only for now");
             self.syncs.lock().failed = Some(failed.clone());
             head.pause(&mut || self.tail.lock().cut_to_durable());
@@ -479,19 +514,6 @@ impl Log {
         obsolete.last().map(|(n, _)| *n)
     }
 
-    /// The closed segments up to and including `number`, each with its newest sample.
-    pub(crate) fn closed_through(&self, number: u64) -> Vec<(u64, Timestamp)> {
-        let tail = self.tail.lock();
-        tail.closed.iter().filter(|(n, _)| *n <= number).copied().collect()
-    }
-
-    /// The last closed segment that is durable to its end.
-    pub(crate) fn last_closed(&self) -> Option<u64> {
-        let tail = self.tail.lock();
-        let old = tail.old.as_ref().map(|old| old.number);
-        tail.closed.iter().map(|(n, _)| *n).rfind(|n| Some(*n) != old)
-    }
-
     /// The oldest segment that exists.
     pub(crate) fn oldest(&self) -> u64 {
         let tail = self.tail.lock();
@@ -545,6 +567,10 @@ impl Log {
 }
 
 impl Tail {
+    fn place(&self) -> LogPlace {
+        LogPlace { closed: self.closed.clone(), segment: self.number, offset: self.file.len(), maxt: self.maxt }
+    }
+
     /// Goes on in the spare segment, if there is one and the segment before the current one is durable.
     fn swap(&mut self) -> bool {
         // A commit that is not written yet describes its series for the current segment.

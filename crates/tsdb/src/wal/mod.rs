@@ -16,7 +16,7 @@ mod verify;
 
 pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use floats::FloatRecords;
-pub(crate) use log::{Describe, Log};
+pub(crate) use log::{Describe, Log, LogPlace};
 pub(crate) use newest::newest;
 pub(crate) use record::decode;
 pub(crate) use record::{
@@ -24,7 +24,7 @@ pub(crate) use record::{
     SampleRecord, SeriesRef, StartRecord, TombstoneRecord,
 };
 pub use replay::ReplayProgress;
-pub(crate) use replay::{At, Replayed, Spared, has_late, read_late, remove_late, replay};
+pub(crate) use replay::{At, Replayed, has_late, read_late, remove_late, replay};
 pub(crate) use verify::verify;
 #[cfg(feature = "fuzzing")]
 pub(crate) use verify::verify_segment;
@@ -50,6 +50,12 @@ pub(crate) fn identity_of(root: &disk::Dir) -> Result<(Option<ulid::Ulid>, Optio
     let dir = root.sub(WAL_DIR)?;
     let checkpoint = dir.list()?.iter().filter_map(|entry| names::checkpoint_number(&entry.name)).max();
     Ok((identity::read(&dir)?, checkpoint))
+}
+
+/// The length of a segment of the log in the data directory `root`, if it is there.
+pub(crate) fn segment_len(root: &disk::Dir, number: u64) -> Result<Option<u64>, disk::DiskError> {
+    let entries = root.sub(WAL_DIR)?.list()?;
+    Ok(entries.iter().find(|entry| entry.name == names::segment(number)).map(|entry| entry.len))
 }
 
 /// Whether we have written to the log in the data directory `root`: then it has a name, be it a damaged one.

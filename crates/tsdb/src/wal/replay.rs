@@ -7,7 +7,7 @@ use model::Timestamp;
 
 use super::frame::{self, Found, SegmentReader};
 use super::record::{Record, decode, decode_end};
-use super::{Log, WAL_DIR, identity, names};
+use super::{Log, LogPlace, WAL_DIR, identity, names};
 use crate::integrity::Finding;
 
 /// The second log of a Prometheus, in the data directory.
@@ -68,19 +68,9 @@ pub(crate) struct Replayed {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// The segments that need not be read: a head image has what they say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spared<'a> {
-    /// The last one.
-    pub(crate) segment: u64,
-    /// Those that there were when the image was made, each with its newest sample.
-    pub(crate) closed: &'a [(u64, Timestamp)],
-}
-
 /// Hands every readable record to `apply` with its place, then starts the log behind them, at segment `first` or later.
-/// `apply` returns the newest timestamp of the record, by which
-/// segments become obsolete. `root` is the data directory. Segments that are `spared` are left alone, and so is a checkpoint
-/// in the place of such segments.
+/// `apply` returns the newest timestamp of the record, by which segments become obsolete. `root` is the data directory. What
+/// is before the place `from` is left alone, and so is a checkpoint in the place of segments before it.
 ///
 /// A commit of several records is handed over whole, or not at all when a crash cut it off. What a crash cut off is
 /// removed: it was never acknowledged. Other damage is skipped, copied to the quarantine and told. FORMAT.md says how the
@@ -89,7 +79,7 @@ pub(crate) fn replay(
     root: &Dir,
     first: u64,
     progress: &ReplayProgress,
-    spared: Option<Spared<'_>>,
+    from: Option<&LogPlace>,
     apply: &mut dyn FnMut(At<'_>, Record) -> Timestamp,
 ) -> Result<(Log, Replayed), DiskError> {
     let dir = root.sub(WAL_DIR)?;
@@ -101,19 +91,21 @@ pub(crate) fn replay(
     let mut closed = Vec::new();
     let checkpoint = entries.iter().filter_map(|e| names::checkpoint_number(&e.name)).max();
     let segments = segments_behind(&dir, &entries, checkpoint)?;
-    let is_spared = |number: u64| spared.is_some_and(|spared| number <= spared.segment);
+    let is_spared = |number: u64| from.is_some_and(|from| number < from.segment);
+    let begun = |number: u64| from.filter(|from| number == from.segment);
+    let offset = |number: u64| begun(number).map_or(0, |from| from.offset);
     let to_read = || segments.iter().filter(|(number, _)| !is_spared(*number));
     progress.first.store(to_read().next().map_or(0, |(number, _)| *number), Relaxed);
     progress.segments.store(to_read().count() as u64, Relaxed);
-    progress.bytes.store(to_read().map(|(_, entry)| entry.len).sum(), Relaxed);
+    progress.bytes.store(to_read().map(|(number, entry)| entry.len.saturating_sub(offset(*number))).sum(), Relaxed);
     let is_there = |number| checkpoint == Some(number) || segments.iter().any(|(there, _)| *there == number);
-    closed.extend(spared.iter().flat_map(|spared| spared.closed).filter(|(number, _)| is_there(*number)));
+    closed.extend(from.iter().flat_map(|from| &from.closed).filter(|(number, _)| is_there(*number)));
     if let Some(number) = checkpoint.filter(|number| !is_spared(*number)) {
         let sub = dir.sub(&names::checkpoint(number))?;
         let mut maxt = Timestamp::MIN;
         for entry in sub.list()?.iter().filter(|e| names::segment_number(&e.name).is_some()) {
             let path = format!("{WAL_DIR}/{}/{}", names::checkpoint(number), entry.name);
-            maxt = maxt.max(reading.segment(&sub, &entry.name, path, None, Tail::Durable)?);
+            maxt = maxt.max(reading.segment(&sub, &entry.name, path, None, 0, Tail::Durable)?);
         }
         if maxt != Timestamp::MIN {
             // Ours have no samples; those of others stand for the last segment that they replace.
@@ -128,8 +120,9 @@ pub(crate) fn replay(
             _ if is_ours => Tail::Marked { next: segments.get(at + 1).map(|(_, next)| next.name.as_str()) },
             _ => Tail::Unmarked,
         };
-        let maxt = reading.segment(&dir, &entry.name, format!("{WAL_DIR}/{}", entry.name), Some(*number), tail)?;
-        closed.push((*number, maxt));
+        let path = format!("{WAL_DIR}/{}", entry.name);
+        let maxt = reading.segment(&dir, &entry.name, path, Some(*number), offset(*number), tail)?;
+        closed.push((*number, begun(*number).map_or(maxt, |from| from.maxt.max(maxt))));
         progress.segments_done.fetch_add(1, Relaxed);
     }
     let last_len = reading.finish(&dir, &segments, unsynced_max)?;
@@ -162,7 +155,7 @@ pub(crate) fn read_late(root: &Dir, apply: &mut dyn FnMut(At<'_>, Record)) -> Re
     let mut segments = entries.iter().filter_map(|entry| Some((names::segment_number(&entry.name)?, entry))).peekable();
     while let Some((number, entry)) = segments.next() {
         let tail = if segments.peek().is_some() { Tail::Durable } else { Tail::Unmarked };
-        reading.segment(&dir, &entry.name, format!("{LATE_DIR}/{}", entry.name), Some(number), tail)?;
+        reading.segment(&dir, &entry.name, format!("{LATE_DIR}/{}", entry.name), Some(number), 0, tail)?;
     }
     Ok(Some(reading.replayed))
 }
@@ -248,19 +241,20 @@ impl<'a> Reading<'a> {
         Reading { root, apply, progress, lens: Vec::new(), quarantined: 0, replayed: Replayed::default() }
     }
 
-    /// Hands the readable records of one segment to `apply`. Returns its newest timestamp.
+    /// Hands the readable records of one segment, from the one at `from` on, to `apply`. Returns their newest timestamp.
     fn segment(
         &mut self,
         dir: &Dir,
         name: &str,
         path: String,
         number: Option<u64>,
+        from: u64,
         tail: Tail<'_>,
     ) -> Result<Timestamp, DiskError> {
         let bytes = dir.map(name)?;
-        let mut reader = SegmentReader::new(&bytes);
+        let mut reader = SegmentReader::at(&bytes, from, Vec::new());
         let at = |offset| At { segment: number, bytes: &bytes, offset };
-        let (mut maxt, mut pending, mut gap, mut reported) = (Timestamp::MIN, Pending::default(), None, 0);
+        let (mut maxt, mut pending, mut gap, mut reported) = (Timestamp::MIN, Pending::default(), None, from);
         while let Some(found) = reader.next() {
             let (start, record) = match found {
                 Found::Damage { .. } if gap.is_some() => continue,

@@ -5,12 +5,12 @@ use ulid::Ulid;
 
 use super::super::chunk_files::MappedChunk;
 use crate::chunk::{Encoding, varint};
-use crate::wal::SeriesRef;
+use crate::wal::{LogPlace, SeriesRef};
 
 /// The file in the data directory.
 pub(crate) const IMAGE_FILE: &str = "head_image";
-/// What the file starts with: magic, version 1, padding.
-pub(super) const HEADER: [u8; 8] = *b"PHIM\x01\0\0\0";
+/// What the file starts with: magic, version 2, padding.
+pub(super) const HEADER: [u8; 8] = *b"PHIM\x02\0\0\0";
 /// Where the tail begins, its length and its checksum.
 pub(super) const TRAILER_BYTES: usize = 8 + 4;
 /// How a body says that a chunk is in the image itself; files are numbered from 1 on.
@@ -20,15 +20,14 @@ const OWN: u64 = 0;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tail {
     pub(super) store: Ulid,
-    /// The last segment of the log whose changes are all in the image.
-    pub(super) segment: u64,
-    /// What blocks cover of that segment.
+    /// The image has all changes that the log has before this place.
+    pub(super) place: LogPlace,
+    /// What blocks cover of the oldest segment.
     pub(super) before: Timestamp,
     /// The highest number that the log gave a series.
     pub(super) newest_id: u64,
     pub(super) maxt: Timestamp,
-    /// The segments up to that one, each with its newest sample.
-    pub(super) closed: Vec<(u64, Timestamp)>,
+    pub(super) n_series: u64,
     /// The head chunk files that it refers to: number and length.
     pub(super) files: Vec<(u64, u64)>,
     pub(super) bodies: Vec<Body>,
@@ -46,9 +45,11 @@ impl Tail {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.store.to_bytes().to_vec();
         let mut push = |numbers: &[u64]| numbers.iter().for_each(|n| bytes.extend_from_slice(&n.to_be_bytes()));
-        push(&[self.segment, self.before.cast_unsigned(), self.newest_id, self.maxt.cast_unsigned()]);
-        push(&[self.closed.len() as u64]);
-        self.closed.iter().for_each(|(number, maxt)| push(&[*number, maxt.cast_unsigned()]));
+        let LogPlace { closed, segment, offset, maxt } = &self.place;
+        push(&[*segment, *offset, maxt.cast_unsigned(), self.before.cast_unsigned()]);
+        push(&[self.newest_id, self.maxt.cast_unsigned(), self.n_series]);
+        push(&[closed.len() as u64]);
+        closed.iter().for_each(|(number, maxt)| push(&[*number, maxt.cast_unsigned()]));
         push(&[self.files.len() as u64]);
         self.files.iter().for_each(|(number, len)| push(&[*number, *len]));
         self.bodies.iter().for_each(|body| push(&[body.offset, u64::from(body.len) << 32 | u64::from(body.crc)]));
@@ -60,8 +61,10 @@ impl Tail {
         let (numbers, []) = rest.as_chunks::<8>() else { return None };
         let mut numbers = numbers.iter().map(|n| u64::from_be_bytes(*n));
         let mut next = || numbers.next();
-        let (segment, before, newest_id, maxt) = (next()?, next()?.cast_signed(), next()?, next()?.cast_signed());
+        let (segment, offset, newest) = (next()?, next()?, next()?.cast_signed());
+        let (before, newest_id, maxt, n_series) = (next()?.cast_signed(), next()?, next()?.cast_signed(), next()?);
         let closed = (0..next()?).map(|_| Some((next()?, next()?.cast_signed()))).collect::<Option<_>>()?;
+        let place = LogPlace { closed, segment, offset, maxt: newest };
         let files = (0..next()?).map(|_| Some((next()?, next()?))).collect::<Option<_>>()?;
         let mut bodies = Vec::new();
         while let Some(offset) = next() {
@@ -69,13 +72,13 @@ impl Tail {
             let (len, crc) = (u32::try_from(both >> 32).ok()?, u32::try_from(both & u64::from(u32::MAX)).ok()?);
             bodies.push(Body { offset, len, crc });
         }
-        Some(Tail { store: Ulid::from_bytes(*store), segment, before, newest_id, maxt, closed, files, bodies })
+        Some(Tail { store: Ulid::from_bytes(*store), place, before, newest_id, maxt, n_series, files, bodies })
     }
 }
 
 /// Where a chunk of a series is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::head) struct Place {
+pub(super) struct Place {
     /// A head chunk file; the image itself if there is no number.
     pub(super) file: Option<u64>,
     pub(super) offset: u32,
@@ -86,13 +89,13 @@ pub(in crate::head) struct Place {
 
 /// A series in a body.
 #[derive(Debug, PartialEq)]
-pub(in crate::head) struct Entry {
-    pub(in crate::head) id: SeriesRef,
+pub(super) struct Entry {
+    pub(super) id: SeriesRef,
     /// The newest sample, if it is a float.
-    pub(in crate::head) newest: Option<Sample>,
-    pub(in crate::head) chunks: Vec<Place>,
+    pub(super) newest: Option<Sample>,
+    pub(super) chunks: Vec<Place>,
     /// Floats that came late.
-    pub(in crate::head) late: Vec<Sample>,
+    pub(super) late: Vec<Sample>,
 }
 
 impl Place {
@@ -223,11 +226,11 @@ mod tests {
         }
         let tail = Tail {
             store: Ulid::from_parts(1, 2),
-            segment: 3,
+            place: LogPlace { closed: vec![(0, 6), (3, i64::MAX)], segment: 4, offset: 9, maxt: i64::MIN },
             before: i64::MIN,
             newest_id: 4,
             maxt: -5,
-            closed: vec![(0, 6), (3, i64::MAX)],
+            n_series: 10,
             files: vec![(7, 8)],
             bodies: vec![Body { offset: 9, len: u32::MAX, crc: 0 }, Body { offset: u64::MAX, len: 0, crc: u32::MAX }],
         };

@@ -1,25 +1,26 @@
-//! Reads an image: first whether all of it is sound, then series by series into a head in the making.
+//! Reads an image, body by body and several at once, into a head in the making.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use disk::{Dir, DiskError, Map};
-use model::Timestamp;
+use model::{Labels, Timestamp};
 use snap::raw::{Decoder, decompress_len};
 
 use super::super::WalCovers;
 use super::super::chunk_files::{CHUNKS_HEAD_DIR, ChunkFile, Kept, MappedChunk};
+use super::super::samples::HeadSamples;
 use super::super::snapshot::HeadChunk;
 use super::layout::{self, Body, Entry, HEADER, IMAGE_FILE, Place, TRAILER_BYTES, Tail};
 use super::write::TMP_FILE;
-use crate::wal::{self, Record, SeriesRef};
+use crate::wal::{self, LogPlace, Record, SeriesRef};
 
 /// Bodies are a few hundred KiB: what says that it takes more than this is damaged.
 const BODY_BYTES_MAX: usize = 1 << 30;
 
-/// A sound image of a head.
+/// An image of a head, of which it shows when it is loaded whether it is sound.
 pub(crate) struct Image {
     map: Map,
     tail: Tail,
@@ -27,6 +28,22 @@ pub(crate) struct Image {
     files: BTreeMap<u64, Arc<ChunkFile>>,
     /// The image as a file of chunks.
     own: Arc<ChunkFile>,
+}
+
+/// What a body of an image has.
+pub(in crate::head) struct Loaded {
+    pub(in crate::head) series: Vec<LoadedSeries>,
+    /// As in the log.
+    pub(in crate::head) records: Vec<Record>,
+    /// The oldest sample.
+    pub(in crate::head) mint: Timestamp,
+}
+
+/// A series with its samples, apart from what records say of it.
+pub(in crate::head) struct LoadedSeries {
+    pub(in crate::head) id: SeriesRef,
+    pub(in crate::head) labels: Labels,
+    pub(in crate::head) samples: HeadSamples,
 }
 
 /// Removes the image in the data directory `root`, durably.
@@ -38,9 +55,8 @@ pub(crate) fn remove(root: &Dir) -> Result<(), DiskError> {
 }
 
 impl Image {
-    /// Opens the image in the data directory `root`, if there is one, it belongs to the log that is there and to what
-    /// `covers` says of it, and all of it is sound; what is wrong with it is logged. Chunks that are found damaged later are
-    /// told by way of `kept`.
+    /// Opens the image in the data directory `root`, if there is one, and it belongs to the log that is there and to what
+    /// `covers` says of it; what is wrong with it is logged. Chunks that are found damaged later are told by way of `kept`.
     pub(crate) fn open(root: &Dir, covers: &WalCovers, kept: &Kept) -> Option<Image> {
         let map = match root.map(IMAGE_FILE) {
             Ok(map) => map,
@@ -65,10 +81,15 @@ impl Image {
         if store != Some(tail.store) {
             return Err("it belongs to another log");
         }
-        if checkpoint.is_some_and(|number| tail.segment < number) {
+        let LogPlace { segment, offset, .. } = tail.place;
+        if checkpoint.is_some_and(|number| segment <= number) {
             return Err("the log has moved on");
         }
-        if covers.before(Some(tail.segment)) < tail.before {
+        let len = wal::segment_len(root, segment).map_err(|_| "the log cannot be read")?;
+        if len.unwrap_or(0) < offset {
+            return Err("the log is shorter than it was");
+        }
+        if covers.before(Some(tail.place.oldest())) < tail.before {
             return Err("a block is missing");
         }
         if wal::has_late(root).map_err(|_| "the data directory cannot be read")? {
@@ -84,18 +105,17 @@ impl Image {
             files.insert(*number, Arc::new(file));
         }
         let own = Arc::new(ChunkFile::of(IMAGE_FILE.to_owned(), 0, map.clone(), kept));
-        let image = Image { map, tail, files, own };
-        if image.is_sound() { Ok(image) } else { Err("it is damaged, or a head chunk file") }
+        Ok(Image { map, tail, files, own })
     }
 
-    /// The last segment of the log that need not be read.
-    pub(crate) fn segment(&self) -> u64 {
-        self.tail.segment
+    /// The place up to which the log need not be read.
+    pub(crate) fn place(&self) -> &LogPlace {
+        &self.tail.place
     }
 
-    /// The segments up to that one, each with its newest sample.
-    pub(crate) fn closed(&self) -> &[(u64, Timestamp)] {
-        &self.tail.closed
+    /// How many series it has.
+    pub(in crate::head) fn n_series(&self) -> usize {
+        usize::try_from(self.tail.n_series).unwrap_or_default()
     }
 
     /// The highest number that the log gave a series.
@@ -123,24 +143,25 @@ impl Image {
         &self.map
     }
 
-    /// Hands everything to `take`, body by body, and nothing more once a body cannot be read: what was sound
-    /// has changed.
-    pub(in crate::head) fn each(&self, mut take: impl FnMut(Item)) -> Option<()> {
-        self.tail.bodies.iter().try_for_each(|body| self.walk(body, &mut take))
+    /// Hands everything to `take`, body by body, and nothing more once something is damaged: then all of it is worthless.
+    pub(in crate::head) fn load(&self, mut take: impl FnMut(Loaded) -> Option<()>) -> Option<()> {
+        let bodies = &self.tail.bodies;
+        let workers = thread::available_parallelism().map_or(1, usize::from).min(bodies.len());
+        thread::scope(|scope| {
+            let worker = |nth| {
+                let (send, loaded) = sync_channel(1);
+                scope.spawn(move || {
+                    // Nobody listens any more once one is damaged.
+                    bodies.iter().skip(nth).step_by(workers).all(|body| send.send(self.body(body)).is_ok())
+                });
+                loaded
+            };
+            let loaded: Vec<Receiver<Option<Loaded>>> = (0..workers).map(worker).collect();
+            (0..bodies.len()).try_for_each(|nth| take(loaded[nth % workers].recv().ok()??))
+        })
     }
 
-    /// The chunk at `place`.
-    pub(in crate::head) fn chunk(&self, place: &Place) -> Option<HeadChunk> {
-        Some(HeadChunk::mapped(place.range, place.encoding, self.mapped(place)?))
-    }
-
-    /// Where the bytes of that chunk are, sound or not.
-    fn mapped(&self, place: &Place) -> Option<MappedChunk> {
-        let file = place.file.map_or(Some(&self.own), |number| self.files.get(&number))?;
-        Some(MappedChunk::of(file.clone(), place.offset, place.len))
-    }
-
-    fn walk(&self, body: &Body, take: &mut dyn FnMut(Item)) -> Option<()> {
+    fn body(&self, body: &Body) -> Option<Loaded> {
         let start = usize::try_from(body.offset).ok()?;
         let bytes = self.map.get(start..)?.get(..body.len as usize)?;
         if crc32c::crc32c(bytes) != body.crc || BODY_BYTES_MAX < decompress_len(bytes).ok()? {
@@ -148,56 +169,42 @@ impl Image {
         }
         let bytes = Decoder::new().decompress_vec(bytes).ok()?;
         let mut rest = bytes.as_slice();
-        records(&mut rest, take)?;
-        for _ in 0..layout::uvarint(&mut rest)? {
-            take(Item::Series(Entry::take(&mut rest)?));
-        }
-        records(&mut rest, take)?;
-        rest.is_empty().then_some(())
-    }
-
-    /// Whether every body and every chunk can be read.
-    fn is_sound(&self) -> bool {
-        let workers = thread::available_parallelism().map_or(1, usize::from).min(self.tail.bodies.len());
-        let next = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            let check =
-                || std::iter::from_fn(|| self.tail.bodies.get(next.fetch_add(1, Relaxed))).all(|b| self.check(b));
-            let checks: Vec<_> = (0..workers).map(|_| scope.spawn(check)).collect();
-            // Every one is waited for.
-            let sound: Vec<bool> = checks.into_iter().map(|check| check.join().unwrap_or(false)).collect();
-            sound.into_iter().all(|sound| sound)
-        })
-    }
-
-    fn check(&self, body: &Body) -> bool {
-        let mut sound = true;
-        let walked = self.walk(body, &mut |item| {
-            if let Item::Series(Entry { id, chunks, .. }) = item {
-                sound &= chunks.iter().all(|place| self.is_there(id, place));
+        let mut loaded = Loaded { series: Vec::new(), records: records(&mut rest)?, mint: Timestamp::MAX };
+        let n_series = layout::uvarint(&mut rest)?;
+        if 0 < n_series {
+            let described = std::mem::take(&mut loaded.records);
+            let [Record::Series(described)] = described.as_slice() else { return None };
+            let mut described = described.iter();
+            for _ in 0..n_series {
+                let (entry, (id, labels)) = (Entry::take(&mut rest)?, described.next()?);
+                let series = self.series(entry, labels.labels()).filter(|series| series.id == id)?;
+                loaded.mint = loaded.mint.min(series.samples.range().map_or(Timestamp::MAX, |range| range.mint));
+                loaded.series.push(series);
             }
-        });
-        walked.is_some() && sound
+        }
+        loaded.records.append(&mut records(&mut rest)?);
+        rest.is_empty().then_some(loaded)
     }
 
-    fn is_there(&self, id: SeriesRef, place: &Place) -> bool {
-        self.mapped(place).is_some_and(|mapped| mapped.is(id, place.range, place.encoding))
+    fn series(&self, entry: Entry, labels: Labels) -> Option<LoadedSeries> {
+        let Entry { id, newest, chunks, late } = entry;
+        let chunks = chunks.iter().map(|place| self.chunk(id, place)).collect::<Option<Vec<_>>>()?;
+        let mut samples = HeadSamples::default();
+        samples.take_up(chunks, &late, newest);
+        Some(LoadedSeries { id, labels, samples })
+    }
+
+    /// The chunk of a series at `place`, if it is there and sound.
+    fn chunk(&self, id: SeriesRef, place: &Place) -> Option<HeadChunk> {
+        let Place { file, offset, len, range, encoding } = *place;
+        let file = file.map_or(Some(&self.own), |number| self.files.get(&number))?;
+        let mapped = MappedChunk::of(file.clone(), offset, len);
+        mapped.is(id, range, encoding).then(|| HeadChunk::mapped(range, encoding, mapped))
     }
 }
 
-/// What an image consists of.
-pub(in crate::head) enum Item {
-    /// As in the log.
-    Record(Record),
-    /// What a series has, apart from what records say of it.
-    Series(Entry),
-}
-
-fn records(rest: &mut &[u8], take: &mut dyn FnMut(Item)) -> Option<()> {
-    for _ in 0..layout::uvarint(rest)? {
-        take(Item::Record(wal::decode(layout::take_one(rest)?).ok()?));
-    }
-    Some(())
+fn records(rest: &mut &[u8]) -> Option<Vec<Record>> {
+    (0..layout::uvarint(rest)?).map(|_| wal::decode(layout::take_one(rest)?).ok()).collect()
 }
 
 fn tail(map: &Map) -> Option<Tail> {

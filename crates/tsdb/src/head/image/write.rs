@@ -14,7 +14,7 @@ use super::super::{Head, Snapshot};
 use super::layout::{self, Body, Entry, HEADER, IMAGE_FILE, Place, Tail};
 use crate::chunk::varint;
 use crate::error::TsdbError;
-use crate::wal::{HistogramRecord, Records, StartRecord};
+use crate::wal::{HistogramRecord, LogPlace, Records, StartRecord};
 
 /// Series of one body.
 const BODY_SERIES: usize = 2048;
@@ -23,18 +23,18 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A file that is being written; a crash leaves it behind.
 pub(super) const TMP_FILE: &str = "head_image.tmp";
 
-/// Writes an image of `head` to the data directory `root`, in the place of the one that is there, which spares the log's
-/// segments up to `segment`; they are closed and durable, and blocks cover `before` of the last one. Returns its bytes, or
-/// nothing if a head chunk is damaged, which only the log can replace.
+/// Writes an image of `head` to the data directory `root`, in the place of the one that is there. It spares the log before
+/// `place`, which is durable, and of whose oldest segment blocks cover `before`. Returns its bytes, or nothing if a head
+/// chunk is damaged, which only the log can replace.
 ///
 /// Errors: those of the disk and of the log. The image that is there afterwards, if there is one, is whole.
 pub(in crate::head) fn write(
     head: &Head,
     root: &Dir,
-    segment: u64,
+    place: LogPlace,
     before: Timestamp,
 ) -> Result<Option<u64>, TsdbError> {
-    let written = write_whole(head, root, segment, before);
+    let written = write_whole(head, root, place, before);
     if !matches!(written, Ok(Some(_))) {
         // It takes room that the log may need more.
         root.remove(TMP_FILE)?;
@@ -42,11 +42,11 @@ pub(in crate::head) fn write(
     written
 }
 
-fn write_whole(head: &Head, root: &Dir, segment: u64, before: Timestamp) -> Result<Option<u64>, TsdbError> {
-    let closed = head.log().closed_through(segment);
+fn write_whole(head: &Head, root: &Dir, place: LogPlace, before: Timestamp) -> Result<Option<u64>, TsdbError> {
     root.remove(TMP_FILE)?;
     let mut writer = Writer::new(root.create(TMP_FILE)?);
-    for series in head.all_series().chunks(BODY_SERIES) {
+    let all = head.all_series();
+    for series in all.chunks(BODY_SERIES) {
         if writer.series(series)?.is_none() {
             return Ok(None);
         }
@@ -56,11 +56,11 @@ fn write_whole(head: &Head, root: &Dir, segment: u64, before: Timestamp) -> Resu
     writer.body(&outliving, &[], &Records::default())?;
     let tail = Tail {
         store: head.log().store(),
-        segment,
+        place,
         before,
         newest_id: head.newest_id(),
         maxt: head.maxt().unwrap_or(Timestamp::MIN),
-        closed,
+        n_series: all.len() as u64,
         files: writer.files.iter().map(|(number, file)| (*number, file.len())).collect(),
         bodies: Vec::new(),
     };

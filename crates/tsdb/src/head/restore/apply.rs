@@ -11,7 +11,8 @@ use model::{
 use super::super::HeadIndex;
 use super::super::exemplars::Exemplars;
 use super::super::families::Families;
-use super::super::image::{Entry, Image, Item};
+use super::super::image::{Image, Loaded, LoadedSeries};
+use super::super::samples::HeadSamples;
 use super::super::series::Series;
 use super::WalCovers;
 use super::queue::Change;
@@ -19,7 +20,8 @@ use super::refs::{Described, Refs, Runs};
 use super::worker::Workers;
 use crate::select;
 use crate::wal::{
-    At, DeletionRecord, Describe, FamilyMetadata, RawLabels, Record, Records, SampleRecord, SeriesRef, StartRecord,
+    At, DeletionRecord, Describe, FamilyMetadata, LogPlace, RawLabels, Record, Records, SampleRecord, SeriesRef,
+    StartRecord,
 };
 
 /// A head in the making.
@@ -87,26 +89,31 @@ impl Restored {
         }
     }
 
-    /// Takes over what an image has. Returns nothing if it cannot be read any more.
+    /// Takes over what an image has. Returns nothing if it is damaged: then this is worthless too.
     pub(super) fn image(&mut self, image: &Image, workers: &mut Workers<'_>) -> Option<()> {
         let (at, no_covers) = (At { segment: None, bytes: image.map(), offset: 0 }, WalCovers::default());
-        let mut sound = Some(());
-        let walked = image.each(|item| match item {
-            Item::Record(record) => _ = self.apply(at, record, &no_covers, workers),
-            Item::Series(entry) => sound = sound.and_then(|()| self.entry(image, entry)),
-        });
+        self.index.reserve(image.n_series());
+        image.load(|Loaded { series, records, mint }| {
+            for LoadedSeries { id, labels, samples } in series {
+                if self.index.get(&labels).is_some() {
+                    return None;
+                }
+                let slot = self.insert(id, labels, samples, workers);
+                self.refs.insert(id, Described { slot, file: self.file });
+            }
+            for record in records {
+                self.apply(at, record, &no_covers, workers);
+            }
+            self.mint = self.mint.min(mint);
+            Some(())
+        })?;
         self.newest_id = self.newest_id.max(image.newest_id());
         self.maxt = self.maxt.max(image.maxt());
-        walked.and(sound)
-    }
-
-    fn entry(&mut self, image: &Image, entry: Entry) -> Option<()> {
-        let slot = self.slot(entry.id)?;
-        let chunks = entry.chunks.iter().map(|place| image.chunk(place)).collect::<Option<Vec<_>>>()?;
-        let oldest =
-            chunks.first().map(|chunk| chunk.range.mint).into_iter().chain(entry.late.iter().map(|s| s.t)).min();
-        self.mint = self.mint.min(oldest.unwrap_or(Timestamp::MAX));
-        self.series[slot as usize].hold().take_up(chunks, &entry.late, entry.newest);
+        let LogPlace { segment, offset, .. } = image.place();
+        if 0 < *offset {
+            // It describes every series that the rest of it mentions, in one part or the other.
+            self.segment = Some(*segment);
+        }
         Some(())
     }
 
@@ -236,26 +243,24 @@ impl Restored {
     fn slot_of(&mut self, id: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) -> u32 {
         match self.index.get(labels) {
             Some(series) => series.slot,
-            None => {
-                let series = self.index.insert_unlisted(id, labels.clone());
-                debug_assert_eq!(
-                    series.slot as usize,
-                    self.series.len(),
-                    "nothing is removed while a head is restored"
-                );
-                workers.series(&series);
-                self.series.push(series.clone());
-                self.newest_ids.push(id);
-                series.slot
-            }
+            None => self.insert(id, labels.clone(), HeadSamples::default(), workers),
         }
+    }
+
+    /// Adds a series that is not there yet. Returns its slot.
+    fn insert(&mut self, id: SeriesRef, labels: Labels, samples: HeadSamples, workers: &mut Workers<'_>) -> u32 {
+        let series = self.index.insert_unlisted(id, labels, samples);
+        debug_assert_eq!(series.slot as usize, self.series.len(), "nothing is removed while a head is restored");
+        let slot = series.slot;
+        workers.series(&series);
+        self.series.push(series);
+        self.newest_ids.push(id);
+        slot
     }
 
     /// Gives all series their postings. They wait for this, since nothing else can be done until the first series is there.
     pub(super) fn list(&mut self) {
-        for series in &self.series[self.listed..] {
-            self.index.list(series);
-        }
+        self.index.list(&self.series[self.listed..]);
         self.listed = self.series.len();
     }
 

@@ -25,7 +25,7 @@ use super::{ChunkFiles, Counts, Head};
 use crate::block::{LogCovers, WalCover};
 use crate::error::TsdbError;
 use crate::options::Options;
-use crate::wal::{self, At, Describe, Records, ReplayProgress, Replayed, SeriesRef, Spared, StartRecord};
+use crate::wal::{self, At, Describe, Records, ReplayProgress, Replayed, SeriesRef, StartRecord};
 use apply::Restored;
 use worker::Workers;
 
@@ -100,7 +100,7 @@ impl Default for Known {
 
 impl Head {
     /// Replays the log of the data directory `root` as far as it must be; sealed chunks go to `chunk_files`. `limits` say
-    /// how many apply it.
+    /// how many apply it. Returns nothing, and has changed nothing, if the image that is known is damaged.
     pub(crate) fn restore(
         root: &Dir,
         chunk_files: ChunkFiles,
@@ -108,25 +108,29 @@ impl Head {
         known: &Known,
         progress: &ReplayProgress,
         limits: &ReplayLimits,
-    ) -> Result<(Head, Replayed), TsdbError> {
+    ) -> Result<Option<(Head, Replayed)>, TsdbError> {
         let Known { image, covers, maxt } = known;
         let mut restored = Restored::new(*maxt, Exemplars::new(&options));
-        let (log, replayed, mint) = thread::scope(|scope| {
+        let replayed = thread::scope(|scope| {
             let mut workers = Workers::start(scope, limits, &chunk_files);
-            if let Some(image) = image {
-                restored.image(image, &mut workers).ok_or(TsdbError::LogChanged)?;
+            if let Some(image) = image
+                && restored.image(image, &mut workers).is_none()
+            {
+                tracing::warn!("the head image, or a head chunk file, is damaged: the log is read from its beginning");
+                return Ok(None);
             }
-            let spared = image.as_ref().map(|image| Spared { segment: image.segment(), closed: image.closed() });
-            let first = covers.first_free().max(image.as_ref().map_or(0, |image| image.segment().saturating_add(1)));
+            let from = image.as_ref().map(Image::place);
+            let first = covers.first_free().max(from.map_or(0, |place| place.segment.saturating_add(1)));
             let mut apply = |at: At<'_>, record| restored.apply(at, record, covers, &mut workers);
-            let (log, mut replayed) = wal::replay(root, first, progress, spared, &mut apply)?;
+            let (log, mut replayed) = wal::replay(root, first, progress, from, &mut apply)?;
             replayed.findings.extend(late::adopt(root, &log, &mut restored, &mut workers)?);
             // While the workers do the rest.
             workers.hand_over();
             restored.list();
             let mint = workers.finish().map_err(|_| TsdbError::LogChanged)?.min(restored.mint);
-            Ok::<_, TsdbError>((log, replayed, mint))
+            Ok::<_, TsdbError>(Some((log, replayed, mint)))
         })?;
+        let Some((log, replayed, mint)) = replayed else { return Ok(None) };
         if restored.leaning {
             log.join_closed();
         }
@@ -146,7 +150,7 @@ impl Head {
         };
         // Of what was deleted, and of what is in blocks, nothing but labels is left.
         head.retire_series(Timestamp::MIN);
-        Ok((head, replayed))
+        Ok(Some((head, replayed)))
     }
 }
 
@@ -192,6 +196,7 @@ mod tests {
             let progress = ReplayProgress::default();
             let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Kept::default()).unwrap();
             Head::restore(&root, files, Options::default(), &Known::default(), &progress, &ReplayLimits::default())
+                .unwrap()
                 .unwrap()
         };
         let (head, _) = restore();
@@ -276,7 +281,7 @@ mod tests {
         let (options, covers) = (Options::default(), WalCovers { of_blocks, adopted: None });
         let progress = ReplayProgress::default();
         let files = ChunkFiles::open(root.sub("chunks_head").unwrap(), 1 << 20, Kept::default()).unwrap();
-        Head::restore(root, files, options, &Known { covers, ..Known::default() }, &progress, limits).unwrap()
+        Head::restore(root, files, options, &Known { covers, ..Known::default() }, &progress, limits).unwrap().unwrap()
     }
 
     #[test]
