@@ -4,7 +4,7 @@ use model::{Sample, SampleValue, TimeRange, Timestamp};
 
 use super::histogram::{HistogramAppender, Whole};
 use super::xor::XorValue;
-use super::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender, num_samples};
+use super::{EncodedChunk, Encoding, SAMPLES_PER_CHUNK, XorAppender, XorState, num_samples};
 
 /// A chunk of histograms this long is full, if it has some samples: each may be long, and all of a chunk are decoded
 /// together. Source: Prometheus `tsdb/chunkenc/chunk.go`, `TargetBytesPerHistogramChunk`.
@@ -53,6 +53,18 @@ impl ChunkAppender {
         let ((t, first), others) = samples.split_first()?;
         let mut chunk = ChunkAppender::start(*t, first);
         others.iter().all(|(t, value)| chunk.append(*t, value)).then_some(chunk)
+    }
+
+    /// What an appender of floats knows beside its bytes and its last sample, which is `last`; `None` if it is another one.
+    pub(crate) fn state(&self, last: Sample) -> Option<XorState> {
+        let Kind::Xor(xor) = &self.kind else { return None };
+        let same = |own: Sample| own.t == last.t && own.v.to_bits() == last.v.to_bits();
+        xor.last().filter(|own| same(*own)).and_then(|_| xor.state())
+    }
+
+    /// Goes on as such an appender did; `None` if that cannot be. Cost: copies `bytes` and decodes nothing.
+    pub(crate) fn go_on(bytes: &[u8], last: Sample, state: XorState) -> Option<ChunkAppender> {
+        XorAppender::go_on(bytes, last, state).map(|xor| ChunkAppender { kind: Kind::Xor(xor) })
     }
 
     /// A chunk of one sample that follows this one: a chunk of histograms notes whether a counter was reset between.

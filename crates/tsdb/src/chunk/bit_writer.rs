@@ -24,6 +24,18 @@ impl BitWriter {
         BitWriter { bytes, free }
     }
 
+    /// Low bits of the last byte that are not written yet.
+    pub(crate) fn free(&self) -> u32 {
+        self.free
+    }
+
+    /// A copy of `bytes` to go on after, as [`BitWriter::resume`] does, with room for more.
+    pub(crate) fn copy(bytes: &[u8], free: u32) -> BitWriter {
+        let mut copy = Vec::with_capacity(bytes.len() + GROWTH_MIN.max(bytes.len() / 4));
+        copy.extend_from_slice(bytes);
+        BitWriter::resume(copy, free)
+    }
+
     /// The bits so far; the last byte is filled up with zeros.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 pub use appender::{ChunkAppender, encode};
 pub use xor::XorAppender;
+pub(crate) use xor::XorState;
 
 /// Samples in a chunk that is full. Source: Prometheus `tsdb/head_append.go`, `samplesPerChunk`.
 pub(crate) const SAMPLES_PER_CHUNK: u16 = 120;

@@ -48,7 +48,10 @@ impl HeadIndex {
     /// Adds a series that is not there yet.
     pub(crate) fn insert(&mut self, id: SeriesRef, labels: Labels) -> Arc<Series> {
         let series = self.insert_unlisted(id, labels, HeadSamples::default());
-        self.list(std::slice::from_ref(&series));
+        for (name, value) in series.labels.iter() {
+            self.change(name, value, |slots| _ = slots.insert(series.slot));
+        }
+        self.count(&series);
         series
     }
 
@@ -74,11 +77,15 @@ impl HeadIndex {
         self.by_labels.reserve(n_series, |slot| hash(hasher, &occupied(slots, *slot).labels));
     }
 
-    /// Adds the postings of series that were inserted without them.
+    /// Adds the postings of many series that were inserted without them.
     ///
-    /// Cost: that of the pairs in which a series differs from the one before it, if its slot is the next one.
+    /// Cost: for each series a lookup by hash for the pairs in which it differs from the one before it.
     pub(super) fn list(&mut self, series: &[Arc<Series>]) {
         let mut runs: Vec<PairRun<'_>> = Vec::new();
+        let mut found: HashMap<(&str, &str), RoaringBitmap, RandomState> = HashMap::default();
+        let mut end = |PairRun { name, value, slots }| {
+            _ = found.entry((name, value)).or_default().insert_range(slots);
+        };
         for series in series {
             let slots = series.slot..series.slot + 1;
             for (nth, (name, value)) in series.labels.iter().enumerate() {
@@ -86,28 +93,33 @@ impl HeadIndex {
                     Some(run) if run.slots.end == slots.start && run.name == name && run.value == value => {
                         run.slots.end = slots.end;
                     }
-                    Some(run) => self.list_run(std::mem::replace(run, PairRun { name, value, slots: slots.clone() })),
+                    Some(run) => end(std::mem::replace(run, PairRun { name, value, slots: slots.clone() })),
                     None => runs.push(PairRun { name, value, slots: slots.clone() }),
                 }
             }
-            self.all.insert(series.slot);
-            match self.by_project.get_mut(project(&series.labels)) {
-                Some(count) => *count += 1,
-                None => _ = self.by_project.insert(project(&series.labels).into(), 1),
-            }
+            self.count(series);
         }
-        runs.into_iter().for_each(|run| self.list_run(run));
+        runs.into_iter().for_each(end);
+        for ((name, value), slots) in found {
+            self.change(name, value, |all| *all |= slots);
+        }
     }
 
-    fn list_run(&mut self, PairRun { name, value, slots }: PairRun<'_>) {
-        let values = match self.postings.get_mut(name) {
-            Some(values) => values,
-            None => self.postings.entry(name.into()).or_default(),
-        };
+    /// Changes which series have a pair.
+    fn change(&mut self, name: &str, value: &str, change: impl FnOnce(&mut RoaringBitmap)) {
+        let values = self.postings.entry_ref(name).or_default();
         match values.get_mut(value) {
-            Some(postings) => postings.insert_range(slots),
-            None => values.entry(value.into()).or_default().insert_range(slots),
-        };
+            Some(slots) => change(slots),
+            None => change(values.entry(value.into()).or_default()),
+        }
+    }
+
+    fn count(&mut self, series: &Series) {
+        self.all.insert(series.slot);
+        match self.by_project.get_mut(project(&series.labels)) {
+            Some(count) => *count += 1,
+            None => _ = self.by_project.insert(project(&series.labels).into(), 1),
+        }
     }
 
     /// Removes a series, if it is there. One that left before may be in the hands of an exemplar, and its slot another's.

@@ -9,7 +9,7 @@ use super::chunk_files::MappedChunk;
 use super::same::is_same;
 use super::snapshot::{Body, HeadChunk, Snapshot};
 use super::starts::Starts;
-use crate::chunk::{self, ChunkAppender};
+use crate::chunk::{self, ChunkAppender, Encoding, XorState};
 use crate::options::BLOCK_MS;
 
 /// The samples of a series.
@@ -121,23 +121,39 @@ impl HeadSamples {
         self.newest.as_ref().map(|(t, _)| *t)
     }
 
-    /// The newest sample ever added.
-    pub(super) fn newest_sample(&self) -> Option<(Timestamp, SampleValue)> {
-        self.newest.clone()
+    /// The newest sample ever added, if it is a float, and what the appender of the open chunk knows of floats, if that
+    /// sample is its last one.
+    pub(super) fn newest_float(&self) -> (Option<Sample>, Option<XorState>) {
+        let Some((t, SampleValue::Float(v))) = self.newest else { return (None, None) };
+        let newest = Sample { t, v };
+        (Some(newest), self.open.as_ref().and_then(|open| open.chunk.state(newest)))
     }
 
-    /// Gives a series that has nothing its chunks, ascending, floats that came late, and its newest sample if that is a
-    /// float.
-    pub(super) fn take_up(&mut self, chunks: Vec<HeadChunk>, late: &[Sample], newest: Option<Sample>) {
-        debug_assert!(self.is_empty(), "nothing is older than an image");
-        self.sealed = chunks;
+    /// What has these chunks, ascending, these floats that came late, and this newest sample if that is a float. If there is
+    /// a `state` the last chunk is an open one; `None` if it cannot be.
+    pub(super) fn of(
+        chunks: Vec<HeadChunk>,
+        late: &[Sample],
+        newest: Option<Sample>,
+        state: Option<XorState>,
+    ) -> Option<HeadSamples> {
+        let mut samples = HeadSamples { sealed: chunks, ..HeadSamples::default() };
+        if let Some(state) = state {
+            let (last, newest) = (samples.sealed.pop()?, newest?);
+            if last.encoding != Encoding::Xor || last.range.maxt != newest.t {
+                return None;
+            }
+            let chunk = ChunkAppender::go_on(last.bytes().ok()?, newest, state)?;
+            samples.open = Some(OpenChunk { mint: last.range.mint, range_end: range_end(&last), chunk });
+        }
         // Not one by one: the newest one there is may be among them.
         for Sample { t, v } in late {
-            self.insert_late(*t, SampleValue::Float(*v));
+            samples.insert_late(*t, SampleValue::Float(*v));
         }
         let newest = newest.map(|Sample { t, v }| (t, SampleValue::Float(v)));
         // Another one is the last sample of the last chunk, or gone with it.
-        self.newest = newest.or_else(|| self.last_kept());
+        samples.newest = newest.or_else(|| samples.last_kept());
+        Some(samples)
     }
 
     /// Whether there is no sample.
@@ -287,10 +303,9 @@ impl HeadSamples {
         added
     }
 
-    /// After a start the open chunk is a copy in a head image: goes on with it, if it has room for a sample at `t`. Otherwise
-    /// each start would leave a short chunk.
+    /// After a start the open chunk of histograms is a copy in a head image: goes on with it, if it has room for a sample at
+    /// `t`. Otherwise each start would leave a short chunk.
     fn reopen(&mut self, t: Timestamp) {
-        let range_end = |last: &HeadChunk| BlockRange::around(last.range.mint, BLOCK_MS).end;
         let last = self.sealed.last().filter(|last| last.is_in_image() && t < range_end(last));
         let Some((last, Ok(bytes))) = last.map(|last| (last, last.bytes())) else { return };
         if let Some(chunk) = ChunkAppender::resume(last.encoding, bytes).filter(|chunk| !chunk.is_full()) {
@@ -394,6 +409,11 @@ impl HeadSamples {
     fn drop_empty_aside(&mut self) {
         self.aside.take_if(|aside| aside.late.is_empty() && aside.starts.is_empty());
     }
+}
+
+/// The end of the block range that a chunk is in.
+fn range_end(chunk: &HeadChunk) -> Timestamp {
+    BlockRange::around(chunk.range.mint, BLOCK_MS).end
 }
 
 /// The samples of one sealed chunk.

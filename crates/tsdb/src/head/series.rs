@@ -11,6 +11,7 @@ use super::chunk_files::MappedChunk;
 use super::follow::Follower;
 use super::samples::{HeadSamples, Placed};
 use super::snapshot::{HeadChunk, Snapshot};
+use crate::chunk::XorState;
 use crate::wal::SeriesRef;
 
 /// A series that has, or soon will have, samples in the head.
@@ -209,9 +210,10 @@ impl Held<'_> {
         self.0.samples.snapshot(range)
     }
 
-    /// The newest sample ever added.
-    pub(super) fn newest(&self) -> Option<(Timestamp, SampleValue)> {
-        self.0.samples.newest_sample()
+    /// The newest sample ever added, if it is a float, and what the appender of the open chunk knows of floats, if that
+    /// sample is its last one.
+    pub(super) fn newest_float(&self) -> (Option<Sample>, Option<XorState>) {
+        self.0.samples.newest_float()
     }
 
     /// The sealed chunks.

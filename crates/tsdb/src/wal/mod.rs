@@ -18,11 +18,11 @@ pub(crate) use checkpoint::write_checkpoint;
 pub(crate) use floats::FloatRecords;
 pub(crate) use log::{Describe, Log, LogPlace};
 pub(crate) use newest::newest;
-pub(crate) use record::decode;
 pub(crate) use record::{
     DeletionRecord, ExemplarRecord, FamilyMetadata, Floats, HistogramRecord, Mark, RawLabels, Record, Records,
     SampleRecord, SeriesRef, StartRecord, TombstoneRecord,
 };
+pub(crate) use record::{decode, each_described};
 pub use replay::ReplayProgress;
 pub(crate) use replay::{At, Replayed, has_late, read_late, remove_late, replay};
 pub(crate) use verify::verify;

@@ -4,6 +4,7 @@ use model::{Sample, Timestamp};
 
 use super::XorValue;
 use super::decode::Samples;
+use super::value::LEADING_MAX;
 use crate::chunk::bit_writer::{BitWriter, PUSH_BITS_MAX};
 use crate::chunk::{ChunkError, num_samples, varint};
 
@@ -16,6 +17,25 @@ pub struct XorAppender {
     t: Timestamp,
     delta: i64,
     value: XorValue,
+}
+
+/// What an appender of one sample or more knows beside its bytes and its last sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct XorState {
+    /// From the sample before to the last one.
+    pub(crate) delta: i64,
+    /// Leading and trailing zeros of the window, if there is one.
+    pub(crate) window: Option<(u32, u32)>,
+    /// Low bits of the last byte that are not written yet.
+    pub(crate) free: u32,
+}
+
+impl XorState {
+    /// Whether an appender can be in it.
+    fn is_possible(&self) -> bool {
+        let fits = |(leading, trailing): (u32, u32)| leading <= LEADING_MAX && trailing < 64 - leading;
+        self.free < 8 && self.window.is_none_or(fits)
+    }
 }
 
 impl Default for XorAppender {
@@ -42,6 +62,21 @@ impl XorAppender {
         bytes.truncate(bytes.len() - free_bytes);
         let bits = BitWriter::resume(bytes, free_bits);
         Ok(XorAppender { bits, t: end.t, delta: end.delta, value: XorValue::resume(end.value, end.window) })
+    }
+
+    /// What it knows; `None` without a sample.
+    pub(crate) fn state(&self) -> Option<XorState> {
+        let XorAppender { bits, delta, value, .. } = self;
+        (0 < self.num_samples()).then(|| XorState { delta: *delta, window: value.window(), free: bits.free() })
+    }
+
+    /// Goes on with a copy of `bytes`, of which `last` is the last sample, in the state that an appender was in. `None` if
+    /// it cannot have been. Cost: decodes nothing.
+    pub(crate) fn go_on(bytes: &[u8], last: Sample, state: XorState) -> Option<XorAppender> {
+        let XorState { delta, window, free } = state;
+        let value = XorValue::resume(last.v.to_bits(), window);
+        let possible = bytes.len() > 2 && 0 < num_samples(bytes) && state.is_possible();
+        possible.then(|| XorAppender { bits: BitWriter::copy(bytes, free), t: last.t, delta, value })
     }
 
     /// Adds a sample after all others.

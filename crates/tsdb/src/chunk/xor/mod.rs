@@ -15,6 +15,7 @@ mod decode;
 mod value;
 
 pub use append::XorAppender;
+pub(crate) use append::XorState;
 pub use decode::decode;
 pub(super) use value::XorValue;
 

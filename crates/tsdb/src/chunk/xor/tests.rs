@@ -4,7 +4,7 @@ use model::{Columns, STALE_NAN, Sample, TimeRange, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{XorAppender, decode};
+use super::{XorAppender, XorState, decode};
 use crate::chunk::ChunkError;
 
 fn encode(samples: &[(Timestamp, f64)]) -> XorAppender {
@@ -129,6 +129,29 @@ fn a_resumed_chunk_goes_on_as_if_it_had_never_stopped() {
         // A window may be opened anew, or reused, once: bytes may differ by that, samples may not.
         assert_eq!(decoded(chunk.bytes(), TimeRange::ALL).unwrap(), bits(&samples));
     }
+}
+
+#[test]
+fn a_chunk_whose_state_is_known_goes_on_with_the_same_bytes() {
+    let mut rng = SmallRng::seed_from_u64(5);
+    for _ in 0..300 {
+        let samples = random_samples(&mut rng);
+        let split = rng.random_range(1..=samples.len());
+        let before = encode(&samples[..split]);
+        let (last, state) = (before.last().unwrap(), before.state().unwrap());
+        let mut chunk = XorAppender::go_on(before.bytes(), last, state).unwrap();
+        samples[split..].iter().for_each(|(t, v)| chunk.append(*t, *v));
+        assert_eq!(chunk.bytes(), encode(&samples).bytes());
+        for state in [
+            XorState { free: 8, ..state },
+            XorState { window: Some((32, 0)), ..state },
+            XorState { window: Some((31, 33)), ..state },
+        ] {
+            assert!(XorAppender::go_on(before.bytes(), last, state).is_none(), "{state:?}");
+        }
+        assert!(XorAppender::go_on(&[0, 0], last, state).is_none(), "no sample is the last one");
+    }
+    assert_eq!(XorAppender::new().state(), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::chunk::bit_reader::BitReader;
 /// No window was told yet: no value has as many leading zeros.
 const NO_WINDOW: u32 = u32::MAX;
 /// The window's leading zeros have 5 bits in the chunk.
-const LEADING_MAX: u32 = 31;
+pub(super) const LEADING_MAX: u32 = 31;
 
 /// A float's bits and the window of the last difference.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,11 @@ impl XorValue {
     pub(crate) fn resume(bits: u64, window: Option<(u32, u32)>) -> XorValue {
         let (leading, trailing) = window.unwrap_or((NO_WINDOW, 0));
         XorValue { bits, leading, trailing }
+    }
+
+    /// The leading and trailing zeros of the window, if there is one.
+    pub(crate) fn window(&self) -> Option<(u32, u32)> {
+        (self.leading != NO_WINDOW).then_some((self.leading, self.trailing))
     }
 
     /// The value's bits.

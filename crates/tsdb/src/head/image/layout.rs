@@ -4,7 +4,7 @@ use model::{Sample, SampleValue, TimeRange, Timestamp};
 use ulid::Ulid;
 
 use super::super::chunk_files::MappedChunk;
-use crate::chunk::{Encoding, varint};
+use crate::chunk::{Encoding, XorState, varint};
 use crate::wal::{LogPlace, SeriesRef};
 
 /// The file in the data directory.
@@ -13,6 +13,10 @@ pub(crate) const IMAGE_FILE: &str = "head_image";
 pub(super) const HEADER: [u8; 8] = *b"PHIM\x02\0\0\0";
 /// Where the tail begins, its length and its checksum.
 pub(super) const TRAILER_BYTES: usize = 8 + 4;
+/// How a body says that the last chunk is not an open one of floats, in the place of the free bits.
+const NOT_OPEN: u8 = u8::MAX;
+/// How it says that an open chunk has no window yet, in the place of its leading zeros.
+const NO_WINDOW: u8 = u8::MAX;
 /// How a body says that a chunk is in the image itself; files are numbered from 1 on.
 const OWN: u64 = 0;
 
@@ -88,11 +92,13 @@ pub(super) struct Place {
 }
 
 /// A series in a body.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) id: SeriesRef,
     /// The newest sample, if it is a float.
     pub(super) newest: Option<Sample>,
+    /// If the last chunk is an open one of floats, what its appender knows; the newest sample is its last.
+    pub(super) open: Option<XorState>,
     pub(super) chunks: Vec<Place>,
     /// Floats that came late.
     pub(super) late: Vec<Sample>,
@@ -128,6 +134,7 @@ impl Entry {
     pub(super) fn push(&self, into: &mut Vec<u8>) {
         varint::push_uvarint(into, self.id.0);
         push_samples(into, self.newest.as_slice());
+        push_state(into, self.open);
         varint::push_uvarint(into, self.chunks.len() as u64);
         self.chunks.iter().for_each(|place| place.push(into));
         push_samples(into, &self.late);
@@ -135,9 +142,9 @@ impl Entry {
 
     pub(super) fn take(from: &mut &[u8]) -> Option<Entry> {
         let id = SeriesRef(uvarint(from)?);
-        let newest = samples(from)?.pop();
+        let (newest, open) = (samples(from)?.pop(), state(from)?);
         let chunks = (0..uvarint(from)?).map(|_| Place::take(from)).collect::<Option<_>>()?;
-        Some(Entry { id, newest, chunks, late: samples(from)? })
+        Some(Entry { id, newest, open, chunks, late: samples(from)? })
     }
 }
 
@@ -180,6 +187,29 @@ fn samples(from: &mut &[u8]) -> Option<Vec<Sample>> {
     (0..uvarint(from)?).map(|_| one(from)).collect()
 }
 
+fn push_state(into: &mut Vec<u8>, state: Option<XorState>) {
+    let Some(XorState { delta, window, free }) = state else { return into.push(NOT_OPEN) };
+    let (leading, trailing) =
+        window.map_or((NO_WINDOW, 0), |(leading, trailing)| (low_byte(leading), low_byte(trailing)));
+    into.extend_from_slice(&[low_byte(free), leading, trailing]);
+    varint::push_varint(into, delta);
+}
+
+fn state(from: &mut &[u8]) -> Option<Option<XorState>> {
+    let [free] = take(from)?;
+    if free == NOT_OPEN {
+        return Some(None);
+    }
+    let [leading, trailing] = take(from)?;
+    let window = (leading != NO_WINDOW).then_some((leading.into(), trailing.into()));
+    Some(Some(XorState { delta: varint_of(from)?, window, free: free.into() }))
+}
+
+/// All of a number of bits.
+fn low_byte(bits: u32) -> u8 {
+    bits.to_be_bytes()[3]
+}
+
 pub(super) fn uvarint(from: &mut &[u8]) -> Option<u64> {
     let (value, rest) = varint::split_uvarint(from)?;
     *from = rest;
@@ -215,14 +245,18 @@ mod tests {
         let entry = Entry {
             id: SeriesRef(u64::MAX),
             newest: Some(sample(-3)),
+            open: Some(XorState { delta: i64::MIN, window: Some((31, 32)), free: 7 }),
             chunks: vec![place(None, i64::MIN, i64::MAX), place(Some(u64::MAX), 5, 5)],
             late: vec![sample(i64::MIN), sample(4)],
         };
-        let mut bytes = Vec::new();
-        entry.push(&mut bytes);
-        assert_eq!(Entry::take(&mut bytes.as_slice()), Some(entry));
-        for len in 0..bytes.len() {
-            assert_eq!(Entry::take(&mut &bytes[..len]), None, "{len} bytes");
+        let without_window = Some(XorState { delta: 7, window: None, free: 0 });
+        for open in [entry.open, without_window, None] {
+            let (entry, mut bytes) = (Entry { open, ..entry.clone() }, Vec::new());
+            entry.push(&mut bytes);
+            for len in 0..bytes.len() {
+                assert_eq!(Entry::take(&mut &bytes[..len]), None, "{len} bytes");
+            }
+            assert_eq!(Entry::take(&mut bytes.as_slice()), Some(entry));
         }
         let tail = Tail {
             store: Ulid::from_parts(1, 2),

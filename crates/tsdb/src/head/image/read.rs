@@ -151,8 +151,9 @@ impl Image {
             let worker = |nth| {
                 let (send, loaded) = sync_channel(1);
                 scope.spawn(move || {
+                    let mut bytes = Vec::new();
                     // Nobody listens any more once one is damaged.
-                    bodies.iter().skip(nth).step_by(workers).all(|body| send.send(self.body(body)).is_ok())
+                    bodies.iter().skip(nth).step_by(workers).all(|body| send.send(self.body(body, &mut bytes)).is_ok())
                 });
                 loaded
             };
@@ -161,37 +162,42 @@ impl Image {
         })
     }
 
-    fn body(&self, body: &Body) -> Option<Loaded> {
+    /// What a body has; `into` is memory that is used again.
+    fn body(&self, body: &Body, into: &mut Vec<u8>) -> Option<Loaded> {
         let start = usize::try_from(body.offset).ok()?;
         let bytes = self.map.get(start..)?.get(..body.len as usize)?;
-        if crc32c::crc32c(bytes) != body.crc || BODY_BYTES_MAX < decompress_len(bytes).ok()? {
+        let len = decompress_len(bytes).ok()?;
+        if crc32c::crc32c(bytes) != body.crc || BODY_BYTES_MAX < len {
             return None;
         }
-        let bytes = Decoder::new().decompress_vec(bytes).ok()?;
-        let mut rest = bytes.as_slice();
-        let mut loaded = Loaded { series: Vec::new(), records: records(&mut rest)?, mint: Timestamp::MAX };
-        let n_series = layout::uvarint(&mut rest)?;
-        if 0 < n_series {
-            let described = std::mem::take(&mut loaded.records);
-            let [Record::Series(described)] = described.as_slice() else { return None };
-            let mut described = described.iter();
-            for _ in 0..n_series {
-                let (entry, (id, labels)) = (Entry::take(&mut rest)?, described.next()?);
-                let series = self.series(entry, labels.labels()).filter(|series| series.id == id)?;
+        into.resize(len, 0);
+        Decoder::new().decompress(bytes, into).ok()?;
+        let mut rest = into.as_slice();
+        let first = records(&mut rest)?;
+        let n_series = usize::try_from(layout::uvarint(&mut rest)?).ok()?;
+        let mut loaded = Loaded { series: Vec::new(), records: Vec::new(), mint: Timestamp::MAX };
+        if n_series == 0 {
+            loaded.add(&first)?;
+        } else {
+            let [described] = first.as_slice() else { return None };
+            wal::each_described(described, |id, labels| {
+                let series = self.series(Entry::take(&mut rest)?, labels).filter(|series| series.id == id)?;
                 loaded.mint = loaded.mint.min(series.samples.range().map_or(Timestamp::MAX, |range| range.mint));
                 loaded.series.push(series);
-            }
+                Some(())
+            })?;
         }
-        loaded.records.append(&mut records(&mut rest)?);
-        rest.is_empty().then_some(loaded)
+        loaded.add(&records(&mut rest)?)?;
+        (rest.is_empty() && loaded.series.len() == n_series).then_some(loaded)
     }
 
     fn series(&self, entry: Entry, labels: Labels) -> Option<LoadedSeries> {
-        let Entry { id, newest, chunks, late } = entry;
-        let chunks = chunks.iter().map(|place| self.chunk(id, place)).collect::<Option<Vec<_>>>()?;
-        let mut samples = HeadSamples::default();
-        samples.take_up(chunks, &late, newest);
-        Some(LoadedSeries { id, labels, samples })
+        let Entry { id, newest, open, chunks, late } = entry;
+        let mut kept = Vec::with_capacity(chunks.len());
+        for place in &chunks {
+            kept.push(self.chunk(id, place)?);
+        }
+        Some(LoadedSeries { id, labels, samples: HeadSamples::of(kept, &late, newest, open)? })
     }
 
     /// The chunk of a series at `place`, if it is there and sound.
@@ -203,8 +209,14 @@ impl Image {
     }
 }
 
-fn records(rest: &mut &[u8]) -> Option<Vec<Record>> {
-    (0..layout::uvarint(rest)?).map(|_| wal::decode(layout::take_one(rest)?).ok()).collect()
+impl Loaded {
+    fn add(&mut self, records: &[&[u8]]) -> Option<()> {
+        records.iter().try_for_each(|record| Some(self.records.push(wal::decode(record).ok()?)))
+    }
+}
+
+fn records<'a>(rest: &mut &'a [u8]) -> Option<Vec<&'a [u8]>> {
+    (0..layout::uvarint(rest)?).map(|_| layout::take_one(rest)).collect()
 }
 
 fn tail(map: &Map) -> Option<Tail> {

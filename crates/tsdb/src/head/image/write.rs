@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use disk::{Dir, DiskError, File};
-use model::{SampleValue, TimeRange, Timestamp};
+use model::{Sample, TimeRange, Timestamp};
 use snap::raw::Encoder;
 
 use super::super::chunk_files::{self, ChunkFile};
@@ -12,7 +12,7 @@ use super::super::series::Series;
 use super::super::snapshot::{Body as ChunkBody, HeadChunk};
 use super::super::{Head, Snapshot};
 use super::layout::{self, Body, Entry, HEADER, IMAGE_FILE, Place, Tail};
-use crate::chunk::varint;
+use crate::chunk::{XorState, varint};
 use crate::error::TsdbError;
 use crate::wal::{HistogramRecord, LogPlace, Records, StartRecord};
 
@@ -94,15 +94,14 @@ impl Writer {
         let (mut described, mut rest, mut entries) = (Records::default(), Records::default(), Vec::new());
         described.series(all.iter().map(|series| (series.id, &series.labels)));
         for series in all {
-            let (Snapshot { chunks, late, starts }, newest) = series.kept();
+            let (Snapshot { chunks, late, starts }, (newest, open)) = series.kept();
             let mut places = Vec::with_capacity(chunks.len());
             for chunk in &chunks {
                 let Some(place) = self.place(series, chunk)? else { return Ok(None) };
                 places.push(place);
             }
-            let newest = newest.and_then(|(t, value)| layout::float(t, &value));
             let floats = late.iter().filter_map(|(t, value)| layout::float(*t, value)).collect();
-            entries.push(Entry { id: series.id, newest, chunks: places, late: floats });
+            entries.push(Entry { id: series.id, newest, open, chunks: places, late: floats });
             let others = late.into_iter().filter(|(t, value)| layout::float(*t, value).is_none());
             let others = others.map(|(t, value)| HistogramRecord { series: series.id, t, value });
             rest.histograms(&others.collect::<Vec<_>>());
@@ -168,8 +167,8 @@ impl Writer {
 
 impl Series {
     /// All that the series has, and its newest sample, at one moment.
-    fn kept(&self) -> (Snapshot, Option<(Timestamp, SampleValue)>) {
+    fn kept(&self) -> (Snapshot, (Option<Sample>, Option<XorState>)) {
         let held = self.hold();
-        (held.snapshot(TimeRange::ALL), held.newest())
+        (held.snapshot(TimeRange::ALL), held.newest_float())
     }
 }

@@ -12,7 +12,7 @@ pub(crate) use decode::decode;
 pub(super) use decode::decode_end;
 pub(crate) use encode::Records;
 pub(super) use encode::end;
-pub(crate) use raw::{Descriptions, FloatReader, Floats, Mark, RawLabels};
+pub(crate) use raw::{Descriptions, FloatReader, Floats, Mark, RawLabels, each_described};
 
 /// The first byte of a record. Source: Prometheus `tsdb/record/record.go`, `Type`; those from 128 on are our own, which
 /// Prometheus skips as it skips every type it does not know.

@@ -3,7 +3,7 @@
 use model::{Labels, Sample, Timestamp};
 
 use super::decode::Reader;
-use super::{SampleRecord, SeriesRef};
+use super::{SampleRecord, SeriesRef, kind};
 
 /// Labels of one series: far above what any ingest allows, so that sorting them is soon done.
 const LABELS_MAX: u64 = 4096;
@@ -68,6 +68,16 @@ impl Descriptions {
             Some((id, labels))
         })
     }
+}
+
+/// Hands each series that `record`, one of descriptions, describes to `take`, as long as that returns something.
+pub(crate) fn each_described(record: &[u8], mut take: impl FnMut(SeriesRef, Labels) -> Option<()>) -> Option<()> {
+    let mut r = Reader(record.strip_prefix(&[kind::SERIES])?);
+    let mut maker = LabelsMaker::default();
+    while !r.0.is_empty() {
+        take(SeriesRef(r.u64().ok()?), maker.take(&mut r).ok()?)?;
+    }
+    Some(())
 }
 
 impl RawLabels<'_> {
