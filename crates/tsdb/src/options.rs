@@ -37,7 +37,7 @@ pub struct Options {
     pub decoded_cache_bytes: usize,
     /// Bytes of full chunks in the head that leave the memory for a file together. Default: 4 MiB.
     pub head_chunk_file_bytes: usize,
-    /// An image of the head is written once the log has grown by so many bytes, and by as many as the last image has.
+    /// An image of the head is written once the log has grown by so many bytes, and by half of what the last image has.
     /// Default: 32 MiB.
     pub head_image_log_bytes: u64,
 }

@@ -12,10 +12,11 @@ mod usage;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use model::Timestamp;
+use model::{BlockRange, Timestamp};
 use serde_json::Value;
 
 use self::agreement::agree;
@@ -37,8 +38,12 @@ const MIB: f64 = 1_048_576.0;
 const RESTARTS: usize = 3;
 /// How long Prometheus may take to notice that its head should be compacted: it looks once a minute.
 const BLOCK_MAX: Duration = Duration::from_secs(120);
+/// How often it is looked how much memory a server has.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(50);
 /// VictoriaMetrics makes samples searchable at once and writes them to disk within five seconds.
 const FLUSH_WAIT: Duration = Duration::from_secs(6);
+/// How much of time a block has that is written from memory.
+const BLOCK_MS: i64 = 2 * 3_600_000;
 /// Counts some samples of every node: 1 of the machine, 8 of the GPUs and 10 of the replicas for each scrape.
 const COUNT: &str = r#"sum(count_over_time({__name__=~"node_load1|DCGM_FI_DEV_GPU_UTIL|http_requests"}[2h]))"#;
 const COUNTED_PER_SCRAPE: f64 = 19.0;
@@ -127,6 +132,16 @@ fn newest_tick() -> Timestamp {
     (now_ms() - 60_000 - INTERVAL_MS).div_euclid(INTERVAL_MS) * INTERVAL_MS
 }
 
+/// The newest of those ticks for which all scrapes of `load` belong into one block. Otherwise those who write a block for
+/// each two hours would have two to keep, and those who do not only one.
+fn newest_tick_of_one_block(load: Load) -> Timestamp {
+    let tick = newest_tick();
+    let block = BlockRange::around(tick, BLOCK_MS).start;
+    let scraped_ms = i64::try_from(load.scrapes).unwrap_or(i64::MAX).saturating_mul(INTERVAL_MS);
+    // The scrapes of a tick come within the interval behind it.
+    if block < tick - scraped_ms { tick } else { block - 2 * INTERVAL_MS }
+}
+
 async fn history(options: &Options, systems: &[(System, PathBuf)], report: &mut Report) -> Result<()> {
     let load = match options.quick {
         true => Load { nodes: 4, scrapes: 240, consecutive: 20, connections: 2 },
@@ -212,15 +227,14 @@ async fn live(
     let mut loaded = Vec::new();
     for (system, binary) in systems {
         say(&format!("{name}: {}", system.name()))?;
-        let end = newest_tick();
+        let end = newest_tick_of_one_block(load);
         let mut peer = Peer::start(*system, binary, Place::Passing(&options.scratch)).await?;
-        let ingested = ingest(&peer, load, end, SEED).await?;
+        let (ingested, steady) = with_memory(&peer, ingest(&peer, load, end, SEED)).await?;
         report_ingest(report, name, *system, &ingested);
-        let memory = peer.memory()?;
-        report.set(&format!("{name}, anonymous MiB"), *system, memory.anonymous as f64 / MIB);
-        report.set(&format!("{name}, peak MiB"), *system, memory.peak as f64 / MIB);
+        report.set(&format!("{name}, anonymous MiB"), *system, steady as f64 / MIB);
+        report.set(&format!("{name}, peak MiB"), *system, peer.memory()?.peak as f64 / MIB);
         peer.kill()?;
-        loaded.push(Loaded { peer, end, steady: memory.anonymous, restarts: Vec::new() });
+        loaded.push(Loaded { peer, end, steady, restarts: Vec::new() });
     }
     for _ in 0..RESTARTS {
         for Loaded { peer, restarts, .. } in &mut loaded {
@@ -252,12 +266,28 @@ async fn live(
     Ok(())
 }
 
+/// Does `work`, and looks meanwhile how many bytes of memory the server has that no file backs: the median of the last
+/// quarter of the time, since it goes up and down with what is collected or written out.
+async fn with_memory<T>(peer: &Peer, work: impl Future<Output = Result<T>>) -> Result<(T, u64)> {
+    let (mut ticks, mut seen) = (tokio::time::interval(MEMORY_INTERVAL), Vec::new());
+    let mut work = pin!(work);
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done?,
+            _ = ticks.tick() => seen.push(peer.memory()?.anonymous),
+        }
+    };
+    let mut late = seen.split_off(seen.len() * 3 / 4);
+    late.sort_unstable();
+    Ok((done, late.get(late.len() / 2).copied().context("memory was not looked at")?))
+}
+
 /// A system that was loaded and killed.
 struct Loaded {
     peer: Peer,
     /// The last tick of its load.
     end: Timestamp,
-    /// Bytes of memory that no file backs, when it was killed.
+    /// Bytes of memory that no file backs, before it was killed.
     steady: u64,
     restarts: Vec<Restart>,
 }

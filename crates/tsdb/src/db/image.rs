@@ -46,7 +46,7 @@ impl Db {
 
     fn image_if_due(&self) -> Result<(), TsdbError> {
         let mut imaged = self.imaged.lock();
-        let due = imaged.image_bytes.max(self.options.head_image_log_bytes);
+        let due = (imaged.image_bytes / 2).max(self.options.head_image_log_bytes);
         if i128::from(due) <= self.grown(&imaged) { self.image_now(&mut imaged) } else { Ok(()) }
     }
 

@@ -287,6 +287,7 @@ impl HeadSamples {
             self.open_next(t, &value);
         }
         self.newest = Some((t, value));
+        self.seal_full();
     }
 
     /// Adds those at the start that belong into the open chunk, one after the other. Returns how many.
@@ -300,7 +301,18 @@ impl HeadSamples {
         if let Some(Sample { t, v }) = floats[..added].last() {
             self.newest = Some((*t, SampleValue::Float(*v)));
         }
+        self.seal_full();
         added
+    }
+
+    /// Seals the open chunk if it is full: it may leave the memory, and need not wait for the next sample. One of histograms
+    /// waits: its appender has to compare the next one with the last.
+    #[inline]
+    fn seal_full(&mut self) {
+        let is_full = |open: &mut OpenChunk| open.chunk.encoding() == Encoding::Xor && open.chunk.is_full();
+        if let Some(full) = self.open.take_if(is_full) {
+            self.sealed.push(full.to_chunk());
+        }
     }
 
     /// After a start the open chunk of histograms is a copy in a head image: goes on with it, if it has room for a sample at

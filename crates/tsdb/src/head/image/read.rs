@@ -211,7 +211,10 @@ impl Image {
 
 impl Loaded {
     fn add(&mut self, records: &[&[u8]]) -> Option<()> {
-        records.iter().try_for_each(|record| Some(self.records.push(wal::decode(record).ok()?)))
+        for record in records {
+            self.records.push(wal::decode(record).ok()?);
+        }
+        Some(())
     }
 }
 
