@@ -1,6 +1,9 @@
 # Builds the one binary and puts it on a small Debian. `docker build -t promenade .`
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
+# The allocator is built by make.
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY proto proto
 COPY tests tests

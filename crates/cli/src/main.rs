@@ -22,9 +22,10 @@ use clap::Parser;
 
 use args::{Cli, Command, MonitoringCommand, ProjectsCommand, TokensCommand};
 
-/// Requests make many small, short-lived allocations on many threads, which is what this allocator is for.
+/// What grows little by little for hours, like the chunks of the head, leaves less of it unused behind than others do.
+/// `.cargo/config.toml` has its settings.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -15,7 +15,7 @@ use model::{Labels, Sample, Timestamp};
 use tsdb::{Db, Options, ReplayProgress, SeriesKey};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const TARGETS: usize = 100;
 const SERIES_PER_TARGET: usize = 1000;
