@@ -31,7 +31,6 @@ pub(super) struct Tail {
     /// The highest number that the log gave a series.
     pub(super) newest_id: u64,
     pub(super) maxt: Timestamp,
-    pub(super) n_series: u64,
     /// The head chunk files that it refers to: number and length.
     pub(super) files: Vec<(u64, u64)>,
     pub(super) bodies: Vec<Body>,
@@ -51,7 +50,7 @@ impl Tail {
         let mut push = |numbers: &[u64]| numbers.iter().for_each(|n| bytes.extend_from_slice(&n.to_be_bytes()));
         let LogPlace { closed, segment, offset, maxt } = &self.place;
         push(&[*segment, *offset, maxt.cast_unsigned(), self.before.cast_unsigned()]);
-        push(&[self.newest_id, self.maxt.cast_unsigned(), self.n_series]);
+        push(&[self.newest_id, self.maxt.cast_unsigned()]);
         push(&[closed.len() as u64]);
         closed.iter().for_each(|(number, maxt)| push(&[*number, maxt.cast_unsigned()]));
         push(&[self.files.len() as u64]);
@@ -66,7 +65,7 @@ impl Tail {
         let mut numbers = numbers.iter().map(|n| u64::from_be_bytes(*n));
         let mut next = || numbers.next();
         let (segment, offset, newest) = (next()?, next()?, next()?.cast_signed());
-        let (before, newest_id, maxt, n_series) = (next()?.cast_signed(), next()?, next()?.cast_signed(), next()?);
+        let (before, newest_id, maxt) = (next()?.cast_signed(), next()?, next()?.cast_signed());
         let closed = (0..next()?).map(|_| Some((next()?, next()?.cast_signed()))).collect::<Option<_>>()?;
         let place = LogPlace { closed, segment, offset, maxt: newest };
         let files = (0..next()?).map(|_| Some((next()?, next()?))).collect::<Option<_>>()?;
@@ -76,7 +75,7 @@ impl Tail {
             let (len, crc) = (u32::try_from(both >> 32).ok()?, u32::try_from(both & u64::from(u32::MAX)).ok()?);
             bodies.push(Body { offset, len, crc });
         }
-        Some(Tail { store: Ulid::from_bytes(*store), place, before, newest_id, maxt, n_series, files, bodies })
+        Some(Tail { store: Ulid::from_bytes(*store), place, before, newest_id, maxt, files, bodies })
     }
 }
 
@@ -264,7 +263,6 @@ mod tests {
             before: i64::MIN,
             newest_id: 4,
             maxt: -5,
-            n_series: 10,
             files: vec![(7, 8)],
             bodies: vec![Body { offset: 9, len: u32::MAX, crc: 0 }, Body { offset: u64::MAX, len: 0, crc: u32::MAX }],
         };

@@ -14,7 +14,7 @@ use super::super::chunk_files::{CHUNKS_HEAD_DIR, ChunkFile, Kept, MappedChunk};
 use super::super::samples::HeadSamples;
 use super::super::snapshot::HeadChunk;
 use super::layout::{self, Body, Entry, HEADER, IMAGE_FILE, Place, TRAILER_BYTES, Tail};
-use super::write::TMP_FILE;
+use super::write::{BODY_SERIES, TMP_FILE};
 use crate::wal::{self, LogPlace, Record, SeriesRef};
 
 /// Bodies are a few hundred KiB: what says that it takes more than this is damaged.
@@ -113,9 +113,9 @@ impl Image {
         &self.tail.place
     }
 
-    /// How many series it has.
-    pub(in crate::head) fn n_series(&self) -> usize {
-        usize::try_from(self.tail.n_series).unwrap_or_default()
+    /// How many series it has at most.
+    pub(in crate::head) fn series_max(&self) -> usize {
+        self.tail.bodies.len() * BODY_SERIES
     }
 
     /// The highest number that the log gave a series.

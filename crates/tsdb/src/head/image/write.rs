@@ -17,7 +17,7 @@ use crate::error::TsdbError;
 use crate::wal::{HistogramRecord, LogPlace, Records, StartRecord};
 
 /// Series of one body.
-const BODY_SERIES: usize = 2048;
+pub(super) const BODY_SERIES: usize = 2048;
 /// Bytes collected before a write.
 const BUFFER_BYTES: usize = 256 << 10;
 /// A file that is being written; a crash leaves it behind.
@@ -45,8 +45,7 @@ pub(in crate::head) fn write(
 fn write_whole(head: &Head, root: &Dir, place: LogPlace, before: Timestamp) -> Result<Option<u64>, TsdbError> {
     root.remove(TMP_FILE)?;
     let mut writer = Writer::new(root.create(TMP_FILE)?);
-    let all = head.all_series();
-    for series in all.chunks(BODY_SERIES) {
+    for series in head.all_series().chunks(BODY_SERIES) {
         if writer.series(series)?.is_none() {
             return Ok(None);
         }
@@ -60,7 +59,6 @@ fn write_whole(head: &Head, root: &Dir, place: LogPlace, before: Timestamp) -> R
         before,
         newest_id: head.newest_id(),
         maxt: head.maxt().unwrap_or(Timestamp::MIN),
-        n_series: all.len() as u64,
         files: writer.files.iter().map(|(number, file)| (*number, file.len())).collect(),
         bodies: Vec::new(),
     };

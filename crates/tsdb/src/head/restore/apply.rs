@@ -92,7 +92,7 @@ impl Restored {
     /// Takes over what an image has. Returns nothing if it is damaged: then this is worthless too.
     pub(super) fn image(&mut self, image: &Image, workers: &mut Workers<'_>) -> Option<()> {
         let (at, no_covers) = (At { segment: None, bytes: image.map(), offset: 0 }, WalCovers::default());
-        self.index.reserve(image.n_series());
+        self.index.reserve(image.series_max());
         image.load(|Loaded { series, records, mint }| {
             for LoadedSeries { id, labels, samples } in series {
                 if self.index.get(&labels).is_some() {
