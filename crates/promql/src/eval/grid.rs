@@ -69,23 +69,37 @@ pub(crate) struct Cursor {
     pub(crate) first: usize,
     /// First position after the window.
     pub(crate) end: usize,
+    /// How far the end moved last: most series are sampled evenly, so that it moves about as far again.
+    stride: usize,
 }
 
 impl Cursor {
     /// Moves the end alone on to the last timestamp not after `end`.
     #[inline]
     pub(crate) fn advance_end(&mut self, timestamps: &[Timestamp], end: Timestamp) {
-        while self.end < timestamps.len() && timestamps[self.end] <= end {
-            self.end += 1;
-        }
+        let next = behind(timestamps, self.end, self.stride, end);
+        self.stride = next - self.end;
+        self.end = next;
     }
 
     /// Moves on to the window `(start, end]`; windows must not go back.
     #[inline]
     pub(crate) fn advance(&mut self, timestamps: &[Timestamp], start: Timestamp, end: Timestamp) {
         self.advance_end(timestamps, end);
-        while self.first < self.end && timestamps[self.first] <= start {
-            self.first += 1;
-        }
+        self.first = behind(&timestamps[..self.end], self.first, self.stride, start);
     }
+}
+
+/// The position of the first timestamp after `t`, from position `at` on; probably `stride` further.
+/// Cost: as many looks as the guess is wrong by, and fewer than twice as far as it goes.
+#[inline]
+fn behind(timestamps: &[Timestamp], at: usize, stride: usize, t: Timestamp) -> usize {
+    let mut next = (at + stride).min(timestamps.len());
+    while at < next && t < timestamps[next - 1] {
+        next -= 1;
+    }
+    while next < timestamps.len() && timestamps[next] <= t {
+        next += 1;
+    }
+    next
 }

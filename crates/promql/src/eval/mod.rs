@@ -6,6 +6,7 @@ mod aggregate_pick;
 mod binary;
 mod binary_fill;
 mod binary_match;
+mod by_times;
 mod column;
 mod grid;
 mod group;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashbrown::HashMap;
 use model::{Histogram, Labels, SeriesSet, Timestamp};
 
+pub(crate) use by_times::{Bounds, Shared, WINDOWS_PER_CHECK};
 pub(crate) use column::{Column, Naming, PointRef, ScalarColumn, Series, TYPE_LABEL};
 pub(crate) use grid::{Cursor, Grid, Windows};
 pub(crate) use histogram_sum::Resets;

@@ -1,6 +1,5 @@
 //! Vectors whose series are computed one by one from a selection: what aggregations fold without holding them all.
 
-use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -10,13 +9,13 @@ use super::raw::{cut, drop_stale, keep_statistics};
 use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
-    Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Stage, Windows, columns_bytes, histogram_bytes,
-    is_stale_histogram,
+    Column, Cursor, Evaluator, Grid, PointRef, ScalarColumn, Series, Shared, Stage, Windows, columns_bytes,
+    histogram_bytes, is_stale_histogram,
 };
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::expr::{Binary, Call, Expr, Extent, Offset, Selector, ValueType};
-use crate::functions::{Body, Extended, RangeFunction, RangeInput, Reaches, check_extent};
+use crate::functions::{Body, Extended, RangeFunction, RangeInput, check_extent};
 use crate::interpolate::Subject;
 
 /// Chunks that a large selection is cut into. It does not follow the number of threads, so that sums come out the
@@ -67,7 +66,7 @@ pub(crate) struct Scratch {
     columns: Columns,
     pub(crate) column: Column,
     pub(crate) notes: Notes,
-    reaches: RefCell<Reaches>,
+    shared: Shared,
     /// Bytes charged for the largest series so far.
     charged: usize,
 }
@@ -231,7 +230,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
             self.merge_notes(scratch.notes);
-            self.ctx.budget.release(scratch.charged + scratch.reaches.into_inner().charged);
+            self.ctx.budget.release(scratch.charged + scratch.shared.into_charged());
             Ok(accumulator)
         };
         if n_series < PARALLEL_SERIES_MIN || stream.samples_estimate() < PARALLEL_SAMPLES_MIN {
@@ -310,7 +309,7 @@ impl<'a> Evaluator<'a> {
         scratch.column.reset(stream.grid.len);
         match &stream.source {
             Source::Instant(windows) => {
-                instant(columns, windows, budget, &mut scratch.column)?;
+                instant(columns, windows, &scratch.shared, budget, &mut scratch.column)?;
                 self.count_points(&scratch.column);
             }
             Source::Timestamp(windows) => {
@@ -340,7 +339,7 @@ impl<'a> Evaluator<'a> {
                     labels,
                     at: *at,
                     budget,
-                    reaches: &scratch.reaches,
+                    shared: &scratch.shared,
                 };
                 (function.kernel)(&input, &mut scratch.column, &mut scratch.notes)?;
             }
@@ -423,8 +422,22 @@ pub(crate) fn mark_windows(columns: &Columns, windows: &Windows, present: &mut [
 }
 
 /// The point at each step by the lookback rule: the last sample in `(t - lookback, t]`, unless it ends the series.
-/// Source: Prometheus `promql/engine.go`, `vectorSelectorSingle`. Cost: one pass over samples and steps.
-fn instant(columns: &Columns, windows: &Windows, budget: &Budget, out: &mut Column) -> Result<(), Interrupt> {
+/// Source: Prometheus `promql/engine.go`, `vectorSelectorSingle`. Cost: one pass over samples and steps; over steps alone
+/// for floats at the times of the series before.
+fn instant(
+    columns: &Columns,
+    windows: &Windows,
+    shared: &Shared,
+    budget: &Budget,
+    out: &mut Column,
+) -> Result<(), Interrupt> {
+    if columns.histograms.is_empty() {
+        // The marker that ends a series is the one that says "absent".
+        for window in shared.bounds.borrow_mut().bounds(&columns.timestamps, windows, budget)? {
+            out.floats[window.step_idx] = columns.values[window.end - 1];
+        }
+        return Ok(());
+    }
     each_last(columns, windows, budget, |step_idx, _, point| out.set(step_idx, point))
 }
 

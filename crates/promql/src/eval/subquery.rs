@@ -1,16 +1,15 @@
 //! Subqueries: an expression over a finer grid becomes the samples of ranges.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use model::{Columns, ResetHint};
 
 use super::select::subquery_bounds;
-use super::{Column, Evaluator, Grid, PointRef, STEPS_MAX, Series, Windows, columns_bytes};
+use super::{Column, Evaluator, Grid, PointRef, STEPS_MAX, Series, Shared, Windows, columns_bytes};
 use crate::EvalError;
 use crate::annotation::Notes;
 use crate::expr::{Call, Expr, Subquery};
-use crate::functions::{RangeFunction, RangeInput, Reaches};
+use crate::functions::{RangeFunction, RangeInput};
 
 impl Evaluator<'_> {
     /// A function of ranges over a subquery, and the functions whose ranges are not taken series by series.
@@ -25,7 +24,7 @@ impl Evaluator<'_> {
         let (inner, fine, windows) = self.subquery(subquery, grid, false)?;
         let args = self.scalar_args(call, grid)?;
         let (mut out, mut notes, mut buf) = (Vec::new(), Notes::default(), String::new());
-        let (mut columns, reaches) = (Columns::default(), RefCell::new(Reaches::default()));
+        let (mut columns, shared) = (Columns::default(), Shared::default());
         let samples_bytes = columns_bytes(2, fine.len);
         self.ctx.budget.charge(samples_bytes)?;
         for series in &inner {
@@ -42,7 +41,7 @@ impl Evaluator<'_> {
                 labels,
                 at: call.args[0].bare().at(),
                 budget,
-                reaches: &reaches,
+                shared: &shared,
             };
             (function.kernel)(&input, &mut column, &mut notes)?;
             if column.is_void() {
@@ -57,7 +56,7 @@ impl Evaluator<'_> {
             out.push(result);
         }
         self.merge_notes(notes);
-        self.ctx.budget.release(samples_bytes + reaches.into_inner().charged);
+        self.ctx.budget.release(samples_bytes + shared.into_charged());
         self.discard(inner, fine);
         let n_before = out.len();
         if self.late_names {

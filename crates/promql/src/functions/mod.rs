@@ -24,7 +24,7 @@ mod time;
 
 pub(crate) use extended::{Extended, check_extent, extend};
 pub(crate) use range::{RangeFunction, RangeInput, RangeKernel};
-pub(crate) use reach::Reaches;
+pub(crate) use reach::Reach;
 
 use model::Histogram;
 

@@ -1,15 +1,13 @@
 //! What a function of ranges gets: a series' samples and the windows to look through.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use model::{Budget, Columns, Histogram, Labels, Timestamp};
 
 use super::extended::Extended;
-use super::reach::Reaches;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::{Column, Cursor, Naming, ScalarColumn, Windows};
+use crate::eval::{Bounds, Column, Cursor, Naming, ScalarColumn, Shared, Windows};
 use crate::expr::Offset;
 use crate::interpolate::Subject;
 
@@ -39,8 +37,8 @@ pub(crate) struct RangeInput<'a> {
     /// Where the range argument starts.
     pub(crate) at: Offset,
     pub(crate) budget: &'a Budget,
-    /// What rates know from the series before.
-    pub(crate) reaches: &'a RefCell<Reaches>,
+    /// What is known from the series before.
+    pub(crate) shared: &'a Shared,
 }
 
 /// The samples inside one window; at least one.
@@ -63,10 +61,14 @@ pub(crate) struct Window<'a> {
 const SAMPLES_PER_CHECK: usize = 4096;
 
 impl<'a> RangeInput<'a> {
-    /// Calls `f` for each window that holds a sample. Cost: two positions move along the samples once.
+    /// Calls `f` for each window that holds a sample. Cost: two positions move along the samples once; not even that for
+    /// floats at the times of the series before.
     #[inline]
     pub(crate) fn each_window(&self, mut f: impl FnMut(Window<'a>)) -> Result<(), EvalError> {
         let columns: &'a Columns = self.columns;
+        if columns.histograms.is_empty() {
+            return self.each_window_of_floats(f);
+        }
         let (mut floats, mut histograms, mut seen) = (Cursor::default(), Cursor::default(), 0);
         for step_idx in 0..self.windows.grid.len {
             let (start, end) = (self.windows.start(step_idx), self.windows.end(step_idx));
@@ -91,6 +93,32 @@ impl<'a> RangeInput<'a> {
                 values: &columns.values[floats.first..floats.end],
                 histogram_timestamps: &columns.histogram_timestamps[histograms.first..histograms.end],
                 histograms: &columns.histograms[histograms.first..histograms.end],
+            });
+        }
+        Ok(())
+    }
+
+    /// The same of floats alone.
+    #[inline]
+    fn each_window_of_floats(&self, mut f: impl FnMut(Window<'a>)) -> Result<(), EvalError> {
+        let columns: &'a Columns = self.columns;
+        let mut bounds = self.shared.bounds.borrow_mut();
+        let mut seen = 0;
+        for Bounds { step_idx, first, end } in bounds.bounds(&columns.timestamps, &self.windows, self.budget)? {
+            seen += end - first;
+            if seen >= SAMPLES_PER_CHECK {
+                self.budget.check()?;
+                seen = 0;
+            }
+            f(Window {
+                step_idx: *step_idx,
+                start: self.windows.start(*step_idx),
+                end: self.windows.end(*step_idx),
+                first: *first,
+                timestamps: &columns.timestamps[*first..*end],
+                values: &columns.values[*first..*end],
+                histogram_timestamps: &[],
+                histograms: &[],
             });
         }
         Ok(())

@@ -6,11 +6,11 @@ use model::{Columns, Histogram, ResetHint, Timestamp, is_stale};
 
 use super::extended_rate;
 use super::range::{RangeInput, Window};
-use super::reach::WINDOWS_PER_CHECK;
+use super::reach::Reach;
 use super::starts::{self, Started};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::{Column, TYPE_LABEL};
+use crate::eval::{Bounds, Column, TYPE_LABEL, WINDOWS_PER_CHECK};
 use crate::interpolate::combine;
 
 /// What a rate-like function does with a window.
@@ -93,32 +93,29 @@ fn extrapolated_windows(
 /// The same of floats whose values alone tell of resets.
 fn extrapolated_floats(kind: Kind, input: &RangeInput<'_>, out: &mut Column) -> Result<(), EvalError> {
     let values = input.columns.values.as_slice();
-    let mut reaches = input.reaches.borrow_mut();
-    let reaches = reaches.of(&input.columns.timestamps, &input.windows, input.budget)?;
+    let (timestamps, windows) = (input.columns.timestamps.as_slice(), &input.windows);
+    let mut reaches = input.shared.reaches.borrow_mut();
+    let range_s = if kind.per_second { Some(windows.range_ms as f64 / 1000.0) } else { None };
+    let reach = |step_idx, cursor| Reach::new(step_idx, windows, range_s, cursor, timestamps);
+    let reaches = reaches.of(timestamps, windows, input.budget, reach)?;
     let resets = if kind.counter { falls(values) } else { Vec::new() };
     let mut resets = resets.as_slice();
-    let range_s = input.windows.range_ms as f64 / 1000.0;
-    for (i, reach) in reaches.iter().enumerate() {
-        // A window may hold any number of resets.
-        if !resets.is_empty() || i.is_multiple_of(WINDOWS_PER_CHECK) {
-            input.budget.check()?;
-        }
-        let (first, last) = (values[reach.first], values[reach.last]);
-        let mut result = last - first;
-        if !resets.is_empty() {
-            resets = &resets[resets.iter().take_while(|at| **at <= reach.first).count()..];
-            let inside = resets.iter().take_while(|at| **at <= reach.last);
-            inside.for_each(|at| result += values[at - 1]);
-        }
-        let mut to_start = reach.to_start;
-        if kind.counter && result > 0.0 && first >= 0.0 {
-            let to_zero = reach.sampled * (first / result);
-            if to_zero < to_start {
-                to_start = to_zero;
+    for some in reaches.chunks(WINDOWS_PER_CHECK) {
+        input.budget.check()?;
+        for reach in some {
+            let (first, last) = (values[reach.first], values[reach.last]);
+            let mut result = last - first;
+            if !resets.is_empty() {
+                // A window may hold any number of resets.
+                input.budget.check()?;
+                resets = &resets[resets.iter().take_while(|at| **at <= reach.first).count()..];
+                let inside = resets.iter().take_while(|at| **at <= reach.last);
+                inside.for_each(|at| result += values[at - 1]);
             }
+            let counts_up = kind.counter && result > 0.0 && first >= 0.0;
+            let factor = if counts_up { reach.factor_of_counter(first, result, range_s) } else { reach.factor };
+            out.floats[reach.step_idx] = result * factor;
         }
-        let factor = (reach.sampled + to_start + reach.to_end) / reach.sampled;
-        out.floats[reach.step_idx] = result * if kind.per_second { factor / range_s } else { factor };
     }
     Ok(())
 }
@@ -327,6 +324,9 @@ enum Last<'a> {
 }
 
 fn instant(counter: bool, input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Result<(), EvalError> {
+    if input.columns.histograms.is_empty() && input.columns.starts.is_empty() {
+        return instant_floats(counter, input, out);
+    }
     input.each_window(|window| {
         let Some(((t0, older), (t1, newer))) = last_two(&window) else { return };
         let seconds = (t1 - t0) as f64 / 1000.0;
@@ -349,6 +349,22 @@ fn instant(counter: bool, input: &RangeInput<'_>, out: &mut Column, notes: &mut 
             _ => input.note_mixed(notes),
         }
     })
+}
+
+/// The same of floats whose values alone tell of resets.
+fn instant_floats(counter: bool, input: &RangeInput<'_>, out: &mut Column) -> Result<(), EvalError> {
+    let (timestamps, values) = (input.columns.timestamps.as_slice(), input.columns.values.as_slice());
+    let mut bounds = input.shared.bounds.borrow_mut();
+    for Bounds { step_idx, first, end } in bounds.bounds(timestamps, &input.windows, input.budget)? {
+        let (Some([t0, t1]), Some([older, newer])) =
+            (timestamps[*first..*end].last_chunk(), values[*first..*end].last_chunk())
+        else {
+            continue;
+        };
+        let difference = if counter && newer < older { *newer } else { newer - older };
+        out.floats[*step_idx] = if counter { difference / ((t1 - t0) as f64 / 1000.0) } else { difference };
+    }
+    Ok(())
 }
 
 fn last_two<'a>(window: &Window<'a>) -> Option<((Timestamp, Last<'a>), (Timestamp, Last<'a>))> {
