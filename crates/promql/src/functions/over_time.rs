@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{Histogram, HistogramError, HistogramTotal, Timestamp};
 
 use super::extended::anchored;
-use super::quantile::quantile as quantile_of;
+use super::quantile::{MovingQuantile, quantile as quantile_of};
 use super::range::{RangeInput, Window};
 use super::starts::Started;
 use crate::EvalError;
@@ -133,10 +133,11 @@ fn overlaps_little(input: &RangeInput<'_>) -> bool {
 
 /// The value that no other one `beats`, the first of equals; every value but NaN beats `least` or equals it.
 /// Cost: less than a nanosecond a value, as it is several extremes side by side.
+#[inline]
 fn extreme(values: &[f64], least: f64, beats: impl Fn(f64, f64) -> bool + Copy) -> f64 {
+    let keep = |kept: &mut f64, v: &f64| *kept = if beats(*v, *kept) { *v } else { *kept };
     let mut lanes = [least; 8];
     let (rows, rest) = values.as_chunks();
-    let keep = |kept: &mut f64, v: &f64| *kept = if beats(*v, *kept) { *v } else { *kept };
     rows.iter().for_each(|row: &[f64; 8]| lanes.iter_mut().zip(row).for_each(|(kept, v)| keep(kept, v)));
     lanes.iter_mut().zip(rest).for_each(|(kept, v)| keep(kept, v));
     let [mut kept, others @ ..] = lanes;
@@ -244,7 +245,7 @@ fn variance(values: &[f64]) -> f64 {
 }
 
 pub(super) fn quantile(input: &RangeInput<'_>, out: &mut Column, notes: &mut Notes) -> Done {
-    let mut buf = Vec::new();
+    let mut moving = MovingQuantile::default();
     input.each_window(|window| {
         if window.values.is_empty() {
             return;
@@ -254,9 +255,8 @@ pub(super) fn quantile(input: &RangeInput<'_>, out: &mut Column, notes: &mut Not
             notes.add(input.at, Remark::InvalidQuantile(q));
         }
         input.note_ignored(&window, notes);
-        buf.clear();
-        buf.extend_from_slice(window.values);
-        out.floats[window.step_idx] = quantile_of(q, &mut buf);
+        let inside = window.first..window.first + window.values.len();
+        out.floats[window.step_idx] = moving.at(q, &input.columns.values, inside);
     })
 }
 
