@@ -4,7 +4,7 @@ use model::{Labels, is_stale};
 
 use super::group::Groups;
 use super::histogram_sum::HistogramSums;
-use super::{Column, Evaluator, Grid, Naming, Series, columns_bytes};
+use super::{Column, Evaluator, Grid, Naming, Series, columns_bytes, wide};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
 use crate::expr::{Aggregate, AggregateOp, Offset};
@@ -206,17 +206,34 @@ impl Accumulator {
     }
 
     fn add_sum(&mut self, floats: &[f64]) {
-        // No branch: steps are worked on side by side in wide registers.
-        for ((sum, c), v) in self.main.iter_mut().zip(&mut self.aux).zip(floats) {
-            let (first, absent) = (is_stale(*sum), is_stale(*v));
-            let (total, new_c) = kahan::add(*v, *sum, *c);
-            *c = if first | absent { *c } else { new_c };
-            let total = if first { *v } else { total };
-            *sum = if absent { *sum } else { total };
-        }
+        // No branch: steps are worked on side by side.
+        wide(|| {
+            for ((sum, c), v) in self.main.iter_mut().zip(&mut self.aux).zip(floats) {
+                let (first, absent) = (is_stale(*sum), is_stale(*v));
+                let (total, new_c) = kahan::add(*v, *sum, *c);
+                *c = if first | absent { *c } else { new_c };
+                let total = if first { *v } else { total };
+                *sum = if absent { *sum } else { total };
+            }
+        });
     }
 
     fn add_avg(&mut self, floats: &[f64]) {
+        let overflows = |(sum, v): (&f64, &f64)| (sum + v).is_infinite();
+        let overflows =
+            || self.main.iter().zip(floats).map(overflows).fold(false, |found, overflows| found | overflows);
+        if self.overflown.is_some() || wide(overflows) {
+            return self.add_avg_overflowing(floats);
+        }
+        wide(|| {
+            for (count, v) in self.count.iter_mut().zip(floats) {
+                *count += if is_stale(*v) { 0.0 } else { 1.0 };
+            }
+        });
+        self.add_sum(floats);
+    }
+
+    fn add_avg_overflowing(&mut self, floats: &[f64]) {
         for (step_idx, v) in floats.iter().enumerate().filter(|(_, v)| !is_stale(**v)) {
             self.count[step_idx] += 1.0;
             let n = self.count[step_idx];
@@ -259,11 +276,17 @@ impl Accumulator {
     }
 
     fn merge(&mut self, folding: &Folding, other: Accumulator, notes: &mut Notes) {
-        for step_idx in (0..self.main.len()).filter(|step_idx| !is_stale(other.main[*step_idx])) {
-            if is_stale(self.main[step_idx]) {
-                self.take(&other, step_idx);
-            } else {
-                self.merge_step(folding.op, &other, step_idx);
+        match folding.op {
+            AggregateOp::Min => fold_extremum(&mut self.main, &other.main, |kept, v| kept > v),
+            AggregateOp::Max => fold_extremum(&mut self.main, &other.main, |kept, v| kept < v),
+            op => {
+                for step_idx in (0..self.main.len()).filter(|step_idx| !is_stale(other.main[*step_idx])) {
+                    if is_stale(self.main[step_idx]) {
+                        self.take(&other, step_idx);
+                    } else {
+                        self.merge_step(op, &other, step_idx);
+                    }
+                }
             }
         }
         match (&mut self.histograms, other.histograms) {
@@ -297,8 +320,6 @@ impl Accumulator {
             }
             AggregateOp::Avg => self.merge_avg(other, step_idx),
             AggregateOp::Count => self.main[step_idx] += v,
-            AggregateOp::Min => fold_extremum(&mut self.main[step_idx..=step_idx], &[v], |kept, v| kept > v),
-            AggregateOp::Max => fold_extremum(&mut self.main[step_idx..=step_idx], &[v], |kept, v| kept < v),
             AggregateOp::Stddev | AggregateOp::Stdvar => {
                 let (n, m) = (self.count[step_idx], other.count[step_idx]);
                 let delta = other.aux[step_idx] - self.aux[step_idx];
@@ -355,9 +376,10 @@ impl Accumulator {
 /// Keeps the value that `loses` does not let go; NaN gives way to anything.
 #[inline]
 fn fold_extremum(kept: &mut [f64], floats: &[f64], loses: impl Fn(f64, f64) -> bool) {
-    for (kept, v) in kept.iter_mut().zip(floats) {
-        if !is_stale(*v) && (loses(*kept, *v) || kept.is_nan()) {
-            *kept = *v;
+    wide(|| {
+        for (kept, v) in kept.iter_mut().zip(floats) {
+            let gives_way = !is_stale(*v) & (loses(*kept, *v) | kept.is_nan());
+            *kept = if gives_way { *v } else { *kept };
         }
-    }
+    });
 }

@@ -20,6 +20,7 @@ mod stage;
 mod stream;
 mod subquery;
 mod tally;
+mod wide;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +37,7 @@ pub(crate) use stream::{mark_windows, timestamps};
 pub(crate) use subquery::samples;
 pub use tally::SampleCounts;
 pub(crate) use tally::Tallies;
+pub(crate) use wide::wide;
 
 use crate::annotation::{Notes, Remark};
 use crate::expr::{At, Call, Expr, Offset, Selector, ValueType};

@@ -11,7 +11,7 @@ use super::range::{RangeInput, Window};
 use super::starts::Started;
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::{Column, Resets, Windows};
+use crate::eval::{Column, Resets, Windows, wide};
 use model::kahan;
 
 type Done = Result<(), EvalError>;
@@ -136,10 +136,13 @@ fn overlaps_little(input: &RangeInput<'_>) -> bool {
 #[inline]
 fn extreme(values: &[f64], least: f64, beats: impl Fn(f64, f64) -> bool + Copy) -> f64 {
     let keep = |kept: &mut f64, v: &f64| *kept = if beats(*v, *kept) { *v } else { *kept };
-    let mut lanes = [least; 8];
-    let (rows, rest) = values.as_chunks();
-    rows.iter().for_each(|row: &[f64; 8]| lanes.iter_mut().zip(row).for_each(|(kept, v)| keep(kept, v)));
-    lanes.iter_mut().zip(rest).for_each(|(kept, v)| keep(kept, v));
+    let lanes = wide(|| {
+        let mut lanes = [least; 8];
+        let (rows, rest) = values.as_chunks();
+        rows.iter().for_each(|row: &[f64; 8]| lanes.iter_mut().zip(row).for_each(|(kept, v)| keep(kept, v)));
+        lanes.iter_mut().zip(rest).for_each(|(kept, v)| keep(kept, v));
+        lanes
+    });
     let [mut kept, others @ ..] = lanes;
     others.iter().for_each(|v| keep(&mut kept, v));
     if kept != 0.0 && kept != least {

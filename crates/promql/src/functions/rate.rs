@@ -10,7 +10,7 @@ use super::reach::Reach;
 use super::starts::{self, Started};
 use crate::EvalError;
 use crate::annotation::{Notes, Remark};
-use crate::eval::{Bounds, Column, TYPE_LABEL, WINDOWS_PER_CHECK};
+use crate::eval::{Bounds, Column, TYPE_LABEL, WINDOWS_PER_CHECK, wide};
 use crate::interpolate::combine;
 
 /// What a rate-like function does with a window.
@@ -123,8 +123,8 @@ fn extrapolated_floats(kind: Kind, input: &RangeInput<'_>, out: &mut Column) -> 
 /// Positions of values less than the one before.
 fn falls(values: &[f64]) -> Vec<usize> {
     let pairs = || values.iter().zip(values.get(1..).unwrap_or(&[]));
-    // Most series have none, and a loop without a way out is one of wide registers.
-    if !pairs().fold(false, |found, (before, after)| found | (after < before)) {
+    // Most series have none; without stopping at the first many are looked at side by side.
+    if !wide(|| pairs().fold(false, |found, (before, after)| found | (after < before))) {
         return Vec::new();
     }
     pairs().enumerate().filter(|(_, (before, after))| after < before).map(|(at, _)| at + 1).collect()
