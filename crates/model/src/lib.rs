@@ -28,6 +28,6 @@ pub use regex::{Pattern, PatternError};
 pub use sample::{STALE_NAN, STALE_NAN_BITS, Sample, SampleValue, is_stale};
 pub use scope::{PROJECT_LABEL, ProjectId, ProjectIdError, Scope};
 pub use stamp::stamp_project;
-pub use storage::{Columns, NoSeries, Queryable, Selected, SeriesSet, StartRun, StorageError};
+pub use storage::{Columns, Known, NoSeries, Queryable, Selected, SeriesSet, StartRun, StorageError};
 pub use time::{BlockRange, TimeRange, Timestamp};
 pub use value::{InstantSeries, Point, RangeSeries, Value};

@@ -24,6 +24,17 @@ pub struct Columns {
     pub histograms: Vec<Arc<Histogram>>,
     /// Since when the samples count, as far as the writer told; ascending by `from`. Empty when nothing is known.
     pub starts: Vec<StartRun>,
+    /// What is known of the floats already, so that nobody has to look at them for it.
+    pub known: Known,
+}
+
+/// What holds of a column's floats from the first one on; nothing unless somebody found it out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// So many of them are no staleness markers.
+    pub live: usize,
+    /// None of so many is less than the one before.
+    pub rising: usize,
 }
 
 /// One step of a series' start timestamps: samples at or after `from` count since `start`, until the next step.
@@ -43,6 +54,7 @@ impl Columns {
         self.histogram_timestamps.clear();
         self.histograms.clear();
         self.starts.clear();
+        self.known = Known::default();
     }
 
     /// The number of samples of both kinds.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use model::{Columns, Histogram, ResetHint, Timestamp, is_stale};
+use model::{Columns, Histogram, Known, ResetHint, Timestamp, is_stale};
 
 use super::{is_stale_histogram, wide};
 
 /// Takes staleness markers out: a range holds samples alone.
 pub(super) fn drop_stale(columns: &mut Columns) {
+    let unknown = columns.values.get(columns.known.live..).unwrap_or(&[]);
     // All of them, without stopping at the first, so that many are looked at side by side.
-    if wide(|| columns.values.iter().fold(false, |found, v| found | is_stale(*v))) {
+    if wide(|| unknown.iter().fold(false, |found, v| found | is_stale(*v))) {
+        columns.known = Known::default();
         let mut keep = columns.values.iter().map(|v| !is_stale(*v));
         columns.timestamps.retain(|_| keep.next().unwrap_or(false));
         columns.values.retain(|v| !is_stale(*v));

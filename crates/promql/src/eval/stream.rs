@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use model::{Budget, Columns, Interrupt, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale};
+use model::{
+    Budget, Columns, Interrupt, Known, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale,
+};
 
 use super::raw::{cut, drop_stale, keep_statistics};
 use super::smoothed::smoothed;
@@ -257,6 +259,7 @@ impl<'a> Evaluator<'a> {
             drop_stale(&mut columns);
             cut(&mut columns.timestamps, &mut columns.values, start, end);
             cut(&mut columns.histogram_timestamps, &mut columns.histograms, start, end);
+            columns.known = Known::default();
             if !columns.is_empty() {
                 budget.charge(columns_bytes(1, columns.len() * 2))?;
                 budget.charge(histogram_bytes(columns.histograms.iter()))?;

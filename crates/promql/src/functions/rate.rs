@@ -98,7 +98,7 @@ fn extrapolated_floats(kind: Kind, input: &RangeInput<'_>, out: &mut Column) -> 
     let range_s = if kind.per_second { Some(windows.range_ms as f64 / 1000.0) } else { None };
     let reach = |step_idx, cursor| Reach::new(step_idx, windows, range_s, cursor, timestamps);
     let reaches = reaches.of(timestamps, windows, input.budget, reach)?;
-    let resets = if kind.counter { falls(values) } else { Vec::new() };
+    let resets = if kind.counter { falls(input.columns) } else { Vec::new() };
     let mut resets = resets.as_slice();
     for some in reaches.chunks(WINDOWS_PER_CHECK) {
         input.budget.check()?;
@@ -121,18 +121,21 @@ fn extrapolated_floats(kind: Kind, input: &RangeInput<'_>, out: &mut Column) -> 
 }
 
 /// Positions of values less than the one before.
-fn falls(values: &[f64]) -> Vec<usize> {
+fn falls(columns: &Columns) -> Vec<usize> {
+    // The last of those that rise is looked at once more, for what follows it.
+    let rising = columns.known.rising.saturating_sub(1);
+    let values = columns.values.get(rising..).unwrap_or(&[]);
     let pairs = || values.iter().zip(values.get(1..).unwrap_or(&[]));
     // Most series have none; without stopping at the first many are looked at side by side.
     if !wide(|| pairs().fold(false, |found, (before, after)| found | (after < before))) {
         return Vec::new();
     }
-    pairs().enumerate().filter(|(_, (before, after))| after < before).map(|(at, _)| at + 1).collect()
+    pairs().enumerate().filter(|(_, (before, after))| after < before).map(|(at, _)| rising + at + 1).collect()
 }
 
 /// Positions of floats whose value is less than the one before, or that started after it.
 fn reset_positions(columns: &Columns) -> Vec<usize> {
-    let mut resets = falls(&columns.values);
+    let mut resets = falls(columns);
     let restarts = starts::positions(columns, &columns.timestamps, Started::resets);
     if !restarts.is_empty() {
         resets.extend(restarts);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use ahash::RandomState;
 use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
-use model::{Columns, TimeRange, Timestamp};
+use model::{Columns, TimeRange, Timestamp, is_stale};
 use parking_lot::Mutex;
 
 use crate::index::BlockSeries;
@@ -52,6 +52,10 @@ struct Run {
     chunks: Range<usize>,
     times: Arc<Times>,
     values: Box<[f64]>,
+    /// Whether none of the values is a staleness marker.
+    is_live: bool,
+    /// Whether none of the values is less than the one before.
+    is_rising: bool,
     _charge: Charge,
 }
 
@@ -108,8 +112,17 @@ impl Decoded {
         }
         let start = run.times.all.partition_point(|t| *t < range.mint);
         let end = run.times.all.partition_point(|t| *t <= range.maxt).max(start);
-        into.timestamps.extend_from_slice(&run.times.all[start..end]);
-        into.values.extend_from_slice(&run.values[start..end]);
+        let (timestamps, values) = (&run.times.all[start..end], &run.values[start..end]);
+        let (before, after) = (into.values.len(), into.values.len() + values.len());
+        if run.is_live && into.known.live == before {
+            into.known.live = after;
+        }
+        let falls = into.values.last().zip(values.first()).is_some_and(|(last, first)| first < last);
+        if run.is_rising && into.known.rising == before && !falls {
+            into.known.rising = after;
+        }
+        into.timestamps.extend_from_slice(timestamps);
+        into.values.extend_from_slice(values);
         true
     }
 
@@ -147,7 +160,9 @@ impl DecodedCache {
         let mut lists = self.lists.lock();
         let times = lists.times(self, timestamps);
         let decoded = &series.decoded;
-        decoded.run.store(Some(Arc::new(Run { chunks, times, values: values.into(), _charge })));
+        let is_live = !values.iter().any(|v| is_stale(*v));
+        let is_rising = !values.windows(2).any(|pair| pair[1] < pair[0]);
+        decoded.run.store(Some(Arc::new(Run { chunks, times, values: values.into(), is_live, is_rising, _charge })));
         if !decoded.is_queued.swap(true, Relaxed) {
             lists.queue.push_back(Arc::downgrade(series));
         }
@@ -239,6 +254,31 @@ mod tests {
         assert_eq!(read(&series, 0..2, 0, 5000), None, "a chunk of it is missing");
         assert!(!series.decoded.is_worth(&(0..1)), "what is there is longer");
         assert!(series.decoded.is_worth(&(0..4)));
+    }
+
+    #[test]
+    fn what_is_known_of_kept_values_holds_across_runs() {
+        let (cache, stale) = (DecodedCache::new(1 << 20), model::STALE_NAN);
+        let kept = |values: &[f64]| {
+            let series = series(0);
+            let timestamps: Vec<Timestamp> = (0..).take(values.len()).collect();
+            cache.keep(&series, 0..1, &timestamps, values);
+            series
+        };
+        for (first, second, live, rising) in [
+            ([1.0, 2.0], [2.0, 3.0], 4, 4),
+            ([1.0, 2.0], [1.0, 3.0], 4, 2),
+            ([2.0, 1.0], [1.0, 3.0], 4, 0),
+            ([1.0, stale], [1.0, 3.0], 0, 4),
+            ([1.0, 2.0], [2.0, stale], 2, 4),
+            ([1.0, 2.0], [f64::NAN, 1.0], 4, 4),
+        ] {
+            let mut columns = Columns::default();
+            for values in [first, second] {
+                assert!(kept(&values).decoded.read(&(0..1), TimeRange::ALL, &mut columns));
+            }
+            assert_eq!((columns.known.live, columns.known.rising), (live, rising), "{first:?} {second:?}");
+        }
     }
 
     #[test]

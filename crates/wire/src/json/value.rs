@@ -50,7 +50,7 @@ fn push_instant_series(series: &InstantSeries, into: &mut Vec<u8>) {
 }
 
 fn write_range_series<S: Sink>(series: &RangeSeries, into: &mut S) -> Result<(), S::Error> {
-    let Columns { timestamps, values, histogram_timestamps, histograms, starts: _ } = &series.columns;
+    let Columns { timestamps, values, histogram_timestamps, histograms, starts: _, known: _ } = &series.columns;
     into.bytes().extend_from_slice(b"{\"metric\":");
     push_labels(&series.labels, into.bytes());
     if !timestamps.is_empty() {
