@@ -72,7 +72,8 @@ fn push_decimal(v: f64, into: &mut Vec<u8>) -> bool {
     push_integer(thousandths / 1000, into);
     let digits = [b'.', digit(decimals / 100), digit(decimals / 10 % 10), digit(decimals % 10)];
     let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
-    into.extend_from_slice(&digits[..digits.len() - zeros]);
+    into.extend_from_slice(&digits);
+    into.truncate(into.len() - zeros);
     true
 }
 
@@ -89,8 +90,38 @@ pub fn push_timestamp(t: Timestamp, into: &mut Vec<u8>) {
     }
 }
 
+/// Writes the digits of `n`.
+///
+/// Q: Why not by a library? A: those return a text whose length is not known before; to copy it costs more than to make
+/// it. Here all copies are of eight bytes.
 fn push_integer(n: u64, into: &mut Vec<u8>) {
-    into.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+    let (above, digits) = (n / EIGHT_DIGITS, eight_digits(n % EIGHT_DIGITS));
+    if above > 0 {
+        push_integer(above, into);
+        return into.extend_from_slice(&(digits | ZEROS).to_le_bytes());
+    }
+    // Zeros in front come first, in the lowest bytes; the last one stays.
+    let zeros = digits.trailing_zeros().min(56) / 8;
+    into.extend_from_slice(&((digits | ZEROS) >> (8 * zeros)).to_le_bytes());
+    into.truncate(into.len() - zeros as usize);
+}
+
+/// The first number with more than eight digits.
+const EIGHT_DIGITS: u64 = 100_000_000;
+/// Eight times the digit zero.
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+/// The decimal digits of a number below [`EIGHT_DIGITS`], one in each byte, the first one lowest.
+///
+/// Halves are split into halves: two numbers below 10,000 side by side, then four below 100, then eight below 10. The
+/// products divide by 100 and 10; numbers so small leave no remainder for rounding to lose.
+fn eight_digits(n: u64) -> u64 {
+    debug_assert!(n < EIGHT_DIGITS);
+    let fours = (n / 10_000) | ((n % 10_000) << 32);
+    let above = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = above | ((fours - 100 * above) << 16);
+    let above = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    above | ((twos - 10 * above) << 8)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "one decimal digit")]
@@ -183,6 +214,18 @@ mod tests {
             }
             let v = f64::from(u32::try_from(bits >> 32).unwrap()) / 1024.0;
             assert_eq!(number(v), format!("{v}"));
+        }
+    }
+
+    #[test]
+    fn integers_have_all_their_digits() {
+        let tens = (0..20).map(|i| 10u64.pow(i));
+        let around = tens.flat_map(|ten| [ten - 1, ten, ten + 1, ten / 7 * 9]);
+        let low = (0..20_000).chain((0..10_000).map(|i| i * 10_007));
+        for n in around.chain(low).chain([u64::MAX, u64::MAX - 1]) {
+            let mut into = b"x".to_vec();
+            push_integer(n, &mut into);
+            assert_eq!(String::from_utf8(into).unwrap(), format!("x{n}"));
         }
     }
 

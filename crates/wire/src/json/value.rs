@@ -72,11 +72,11 @@ fn write_range_series<S: Sink>(series: &RangeSeries, into: &mut S) -> Result<(),
 }
 
 fn push_sample(t: Timestamp, v: f64, into: &mut Vec<u8>) {
-    push_at(t, into, |into| {
-        into.push(b'"');
-        push_number(v, into);
-        into.push(b'"');
-    });
+    into.push(b'[');
+    push_timestamp(t, into);
+    into.extend_from_slice(b",\"");
+    push_number(v, into);
+    into.extend_from_slice(b"\"]");
 }
 
 fn push_histogram_sample(t: Timestamp, histogram: &Histogram, into: &mut Vec<u8>) {
