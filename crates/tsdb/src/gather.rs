@@ -1,11 +1,13 @@
 //! Putting the series of several parts of the store together: those with equal labels become one.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use model::Labels;
+use model::{Budget, Interrupt, Labels};
 
 use crate::merged::MergedSeries;
 
@@ -42,6 +44,53 @@ impl LabelSets {
             sets.sort_unstable();
         }
         sets
+    }
+}
+
+/// Texts of several sorted parts, each once.
+#[derive(Debug, Default)]
+pub(crate) struct SortedTexts {
+    /// Those of the parts before, sorted.
+    texts: Vec<String>,
+    /// Those that only the current part has, sorted.
+    fresh: Vec<String>,
+    /// How many of `texts` are behind the last one of the current part.
+    passed: usize,
+}
+
+/// Bytes that a text takes beside its own.
+const TEXT_BYTES: usize = 64;
+
+impl SortedTexts {
+    /// Starts a part.
+    pub(crate) fn start_part(&mut self) {
+        self.passed = 0;
+        if !self.fresh.is_empty() {
+            self.texts.append(&mut self.fresh);
+            // Two runs, which this sort only merges.
+            self.texts.sort();
+        }
+    }
+
+    /// Adds the next text of the current part, which is not less than the one before; one that is new is charged.
+    pub(crate) fn add(&mut self, text: Cow<'_, str>, budget: &Budget) -> Result<(), Interrupt> {
+        while let Some(known) = self.texts.get(self.passed) {
+            match known.as_str().cmp(&text) {
+                Ordering::Less => self.passed += 1,
+                Ordering::Equal => return Ok(()),
+                Ordering::Greater => break,
+            }
+        }
+        budget.charge(TEXT_BYTES + text.len())?;
+        self.fresh.push(text.into_owned());
+        Ok(())
+    }
+
+    /// All of them, sorted, the first `limit` of them.
+    pub(crate) fn finish(mut self, limit: usize) -> Vec<String> {
+        self.start_part();
+        self.texts.truncate(limit);
+        self.texts
     }
 }
 
@@ -98,5 +147,22 @@ impl Gathering {
             self.series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
         }
         self.series
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_sorted_parts_come_once_and_sorted() {
+        let budget = Budget::unlimited();
+        let mut texts = SortedTexts::default();
+        for part in [&["b", "d"][..], &[], &["a", "b", "c", "e"], &["d", "e"], &["", "f"]] {
+            texts.start_part();
+            part.iter().for_each(|text| texts.add(Cow::Borrowed(text), &budget).unwrap());
+        }
+        assert_eq!(budget.bytes(), 7 * TEXT_BYTES as u64 + 6, "each was charged once");
+        assert_eq!(texts.finish(usize::MAX), ["", "a", "b", "c", "d", "e", "f"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Reading the store: one querier over the head and all blocks, inside one scope that no matcher can leave.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::{
@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use crate::block::{Block, BlockError, POSTINGS_LOST};
 use crate::db::Db;
-use crate::gather::{self, Gathering, LabelSets};
+use crate::gather::{self, Gathering, LabelSets, SortedTexts};
 use crate::head::{Head, HeadIndex, Series};
 use crate::merged::{MergedSeries, MergedSet};
 use crate::select;
@@ -20,7 +20,7 @@ use crate::values::SeriesValues;
 /// Bytes charged for each series of a selection beside its labels: its place in the tables and a handful of chunk
 /// references.
 const SERIES_BYTES: usize = 512;
-/// Bytes that a string or label set in a sorted list takes beside its own.
+/// Bytes that a label set in a sorted list takes beside its own.
 const ITEM_BYTES: usize = 64;
 
 /// Reads one scope of a store.
@@ -55,27 +55,30 @@ impl<'a> Querier<'a> {
         limit: usize,
         budget: &Budget,
     ) -> Result<Vec<String>, StorageError> {
-        let (mut names, most) = (BTreeSet::new(), most(limit));
+        let (mut names, most) = (SortedTexts::default(), most(limit));
         for matchers in scoped_sets(&self.scope, sets) {
             if self.head_overlaps(range) {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
-                    for name in index.names().filter(|name| !names.contains(*name)).collect::<Vec<_>>() {
+                    let mut all: Vec<&str> = index.names().collect();
+                    all.sort_unstable();
+                    names.start_part();
+                    for name in all {
                         if has_one_of(index, name, &series, budget)? {
-                            budget.charge(ITEM_BYTES + name.len())?;
-                            names.insert(name.to_owned());
+                            names.add(Cow::Borrowed(name), budget)?;
                         }
                     }
                     Ok(())
                 })?;
             }
             for block in self.blocks(range) {
+                names.start_part();
                 for name in readable(&block, block.label_names(&matchers, most, budget), budget)? {
-                    add(&mut names, name, budget)?;
+                    names.add(name, budget)?;
                 }
             }
         }
-        Ok(names.into_iter().take(most).collect())
+        Ok(names.finish(most))
     }
 
     /// The number of series with recent samples: those that the head has.
@@ -98,17 +101,17 @@ impl<'a> Querier<'a> {
         limit: usize,
         budget: &Budget,
     ) -> Result<Vec<String>, StorageError> {
-        let (mut values, most) = (BTreeSet::new(), most(limit));
+        let (mut values, most) = (SortedTexts::default(), most(limit));
         for matchers in scoped_sets(&self.scope, sets) {
             if self.head_overlaps(range) {
                 self.db.head().with_index(|index| -> Result<(), Interrupt> {
                     let series = select::select(index, &matchers, budget)?;
                     let mut found = 0;
+                    values.start_part();
                     for (value, postings) in index.values(name) {
                         budget.check()?;
                         if found < most && !postings.is_disjoint(&series) {
-                            budget.charge(ITEM_BYTES + value.len())?;
-                            values.insert(value.to_owned());
+                            values.add(Cow::Borrowed(value), budget)?;
                             found += 1;
                         }
                     }
@@ -116,12 +119,13 @@ impl<'a> Querier<'a> {
                 })?;
             }
             for block in self.blocks(range) {
+                values.start_part();
                 for value in readable(&block, block.label_values(name, &matchers, most, budget), budget)? {
-                    add(&mut values, value, budget)?;
+                    values.add(value, budget)?;
                 }
             }
         }
-        Ok(values.into_iter().take(most).collect())
+        Ok(values.finish(most))
     }
 
     /// The labels of the series that match one of `sets`, sorted; at most `limit`, one more if there are more.
@@ -294,12 +298,6 @@ fn has_one_of(index: &HeadIndex, name: &str, series: &RoaringBitmap, budget: &Bu
         }
     }
     Ok(false)
-}
-
-/// Adds an item that may be there already.
-fn add(items: &mut BTreeSet<String>, item: String, budget: &Budget) -> Result<(), Interrupt> {
-    let bytes = ITEM_BYTES + item.len();
-    if items.insert(item) { budget.charge(bytes) } else { Ok(()) }
 }
 
 /// How many items tell that `limit` is reached: one more than it; 0 is no limit.

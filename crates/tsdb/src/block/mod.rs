@@ -12,6 +12,7 @@ mod starts;
 mod tombstones;
 mod writer;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -294,16 +295,21 @@ impl Block {
     }
 
     /// The names of the labels of series that satisfy `matchers`, sorted, the first `limit` of them.
-    pub fn label_names(&self, matchers: &[Matcher], limit: usize, budget: &Budget) -> Result<Vec<String>, BlockError> {
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<Vec<Cow<'_, str>>, BlockError> {
         let tombstones = self.tombstones();
         if matchers.is_empty() && tombstones.hidden().is_empty() {
-            return Ok(self.index.names().take(limit).map(str::to_owned).collect());
+            return Ok(self.index.names().take(limit).map(Cow::Borrowed).collect());
         }
         let refs = self.with_postings(budget, || select::select(&self.index, matchers, budget))? - tombstones.hidden();
         if refs.len() <= SERIES_READ_MAX {
             let series = self.series(&refs, budget)?;
             let names: BTreeSet<&str> = series.iter().flat_map(|s| s.labels.iter()).map(|(name, _)| name).collect();
-            return Ok(names.into_iter().take(limit).map(str::to_owned).collect());
+            return Ok(names.into_iter().take(limit).map(owned).collect());
         }
         let mut names = Vec::new();
         for name in self.index.names() {
@@ -311,7 +317,7 @@ impl Block {
                 break;
             }
             if !self.with_postings(budget, || self.values_among(name, &refs, 1, budget))?.is_empty() {
-                names.push(name.to_owned());
+                names.push(Cow::Borrowed(name));
             }
         }
         Ok(names)
@@ -324,16 +330,16 @@ impl Block {
         matchers: &[Matcher],
         limit: usize,
         budget: &Budget,
-    ) -> Result<Vec<String>, BlockError> {
+    ) -> Result<Vec<Cow<'_, str>>, BlockError> {
         let tombstones = self.tombstones();
         if matchers.is_empty() && tombstones.hidden().is_empty() {
-            return self.index.values(name).take(limit).map(|value| Ok(value?.text().to_owned())).collect();
+            return self.index.values(name).take(limit).map(|value| Ok(Cow::Borrowed(value?.text()))).collect();
         }
         let refs = self.with_postings(budget, || select::select(&self.index, matchers, budget))? - tombstones.hidden();
         if refs.len() <= SERIES_READ_MAX.min(self.index.values_count(name) as u64) {
             let series = self.series(&refs, budget)?;
             let values: BTreeSet<&str> = series.iter().filter_map(|s| s.labels.get(name)).collect();
-            return Ok(values.into_iter().take(limit).map(str::to_owned).collect());
+            return Ok(values.into_iter().take(limit).map(owned).collect());
         }
         self.with_postings(budget, || self.values_among(name, &refs, limit, budget))
     }
@@ -345,7 +351,7 @@ impl Block {
         refs: &RoaringBitmap,
         limit: usize,
         budget: &Budget,
-    ) -> Result<Vec<String>, BlockError> {
+    ) -> Result<Vec<Cow<'_, str>>, BlockError> {
         let mut values = Vec::new();
         for value in self.index.values(name) {
             if values.len() == limit {
@@ -354,7 +360,7 @@ impl Block {
             budget.check()?;
             let value = value?;
             if value.is_among(refs)? {
-                values.push(value.text().to_owned());
+                values.push(Cow::Borrowed(value.text()));
             }
         }
         Ok(values)
@@ -418,6 +424,11 @@ pub(crate) fn new_ulid(range: BlockRange) -> Result<Ulid, TsdbError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| TsdbError::NoRandomness)?;
     Ok(Ulid::from_parts(range.end.max(0).cast_unsigned(), u128::from_le_bytes(random)))
+}
+
+/// A text of a series that is let go of.
+fn owned<'a>(text: &str) -> Cow<'a, str> {
+    Cow::Owned(text.to_owned())
 }
 
 #[cfg(test)]
