@@ -75,8 +75,13 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Runs `work` on a runtime of its own.
+///
+/// It has a thread for two CPUs: those move bytes only, since all else is done on pools. Whenever one of several is
+/// woken, it wakes the next to look for more, which costs more than most requests.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let threads = std::thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(threads).enable_all().build().context("start the runtime")?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(THREADS_END);
     outcome
