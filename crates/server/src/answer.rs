@@ -8,6 +8,8 @@ use crate::outflow::{Inlet, ROOM_BYTES};
 
 /// Bytes that are worth handing on: some thousand samples, encoded in less than a millisecond.
 const PIECE_BYTES: usize = 128 << 10;
+/// Room that an answer begins with, unless it surely needs less: growing from nothing copies it a dozen times.
+const FIRST_BYTES: usize = 16 << 10;
 
 /// Where a handler writes its answer.
 pub(crate) struct Pieces<'a> {
@@ -81,7 +83,8 @@ pub(crate) fn send(
             return Err(too_large(bytes_max));
         }
     }
-    pieces = Pieces { inlet, budget, bytes: Vec::new(), gone: 0, mode: Mode::Sending };
+    let bytes = Vec::with_capacity(likely_most.min(FIRST_BYTES));
+    pieces = Pieces { inlet, budget, bytes, gone: 0, mode: Mode::Sending };
     write(&mut pieces)?;
     let Pieces { bytes, gone, .. } = pieces;
     if gone > 0 {
@@ -118,9 +121,10 @@ pub(crate) fn value_bytes(value: &Value) -> usize {
     }
 }
 
-/// What a label object takes at most.
+/// What a label object takes at most: as much as if the lengths before names and values were escaped too, which is more
+/// than the quotes around them, the colon and the comma.
 pub(crate) fn labels_bytes(labels: &Labels) -> usize {
-    64 + 6 * labels.as_bytes().len() + 6 * labels.len()
+    64 + 6 * labels.as_bytes().len()
 }
 
 /// What a string takes at most.
