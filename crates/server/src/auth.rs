@@ -1,11 +1,9 @@
 //! Who asks and whether they may: from the `Authorization` header and the path to a [`Grant`], or a refusal.
 
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use control::{Access, Action, Denied, Grant};
 use model::ProjectId;
 
@@ -28,7 +26,7 @@ pub enum Need {
     Operator(Action),
 }
 
-/// The grant of a request that passed [`authorize`], narrowed to the project in its path.
+/// The grant of a request that [`admit`] let in, narrowed to the project in its path.
 pub(crate) struct Granted(pub(crate) Grant);
 
 impl FromRequestParts<App> for Granted {
@@ -74,13 +72,12 @@ impl FromRequestParts<App> for Allowance {
     }
 }
 
-/// The layer around every route: lets a request through with its grant, or answers 401, 403 or 404.
-pub(crate) async fn authorize(
-    State(gate): State<Gate>,
+/// The request with its grant, if it may go on to the gate's route; else a refusal with 401, 403 or 404.
+pub(crate) async fn admit(
+    gate: Gate,
     path: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
+) -> Result<Request, ApiError> {
     let path = path.map_err(|error| ApiError::BadData(error.to_string()))?;
     if gate.need != Need::Nothing {
         let project = path.iter().find(|(name, _)| *name == PROJECT_PARAM).map(|(_, id)| id);
@@ -93,7 +90,9 @@ pub(crate) async fn authorize(
         match granted {
             Ok(grant) => {
                 request.extensions_mut().insert(grant);
-                request.extensions_mut().insert(Allowance(gate));
+                if gate.dialect.topic().is_some() {
+                    request.extensions_mut().insert(Allowance(gate));
+                }
             }
             Err(refusal) => {
                 body::discard(request.into_body()).await;
@@ -101,7 +100,7 @@ pub(crate) async fn authorize(
             }
         }
     }
-    Ok(next.run(request).await)
+    Ok(request)
 }
 
 /// The header that holds the token; one that is not ASCII holds none.

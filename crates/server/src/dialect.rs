@@ -1,7 +1,5 @@
 //! In whose words a path refuses: Prometheus' envelope, TensorOne's, or Hugging Face's.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
 use control::Action;
 use serde_json::json;
@@ -35,6 +33,12 @@ impl Dialect {
         }
     }
 
+    /// The answer of a route, or of the checks before it, with a refusal put into these words.
+    pub(crate) fn speak(self, response: Response) -> Response {
+        let error = response.extensions().get::<ApiError>();
+        error.and_then(|error| self.refuse(error)).unwrap_or(response)
+    }
+
     /// The refusal in these words.
     fn refuse(self, error: &ApiError) -> Option<Response> {
         match self {
@@ -46,13 +50,6 @@ impl Dialect {
             }
         }
     }
-}
-
-/// The layer next to a route's handler and its checks: puts their refusals into the route's words.
-pub(crate) async fn speak(State(dialect): State<Dialect>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let error = response.extensions().get::<ApiError>();
-    error.and_then(|error| dialect.refuse(error)).unwrap_or(response)
 }
 
 /// TensorOne's envelope of what any of its routes may refuse. Source: the 403 and 429 answers of its documents.

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::Next;
 use axum::response::Response;
 use hdrhistogram::Histogram;
 use model::Timestamp;
@@ -66,22 +64,27 @@ impl Metrics {
     }
 }
 
-/// The layer around every route: counts the answer and how long it took to make.
+/// A request in progress; when it ends it is counted with the time it took.
 ///
 /// A request whose client left is counted too, as status 499: its future is dropped before it has an answer.
-pub(crate) async fn observe(State((app, route)): State<(App, &'static str)>, request: Request, next: Next) -> Response {
-    let mut pending = Pending { app, route, start: Instant::now(), status: client_closed_request() };
-    let response = next.run(request).await;
-    pending.status = response.status();
-    response
-}
-
-/// A request in progress, counted when it ends in whatever way.
-struct Pending {
+pub(crate) struct Pending {
     app: App,
     route: &'static str,
     start: Instant,
     status: StatusCode,
+}
+
+impl Pending {
+    /// A request of `route` that begins now.
+    pub(crate) fn new(app: App, route: &'static str) -> Pending {
+        Pending { app, route, start: Instant::now(), status: client_closed_request() }
+    }
+
+    /// Ends with an answer.
+    pub(crate) fn answered(mut self, response: Response) -> Response {
+        self.status = response.status();
+        response
+    }
 }
 
 impl Drop for Pending {

@@ -1,8 +1,11 @@
 //! The one table of routes: which methods, which path, what is needed, and who answers.
 
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use control::Action;
 use tower::ServiceExt;
@@ -10,9 +13,9 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 
-use crate::auth::{Gate, Need, authorize};
-use crate::dialect::{Dialect, speak};
-use crate::metrics::observe;
+use crate::auth::{Gate, Need, admit};
+use crate::dialect::Dialect;
+use crate::metrics::Pending;
 use crate::rates::Topic;
 use crate::state::App;
 use crate::{
@@ -208,8 +211,21 @@ fn compression() -> CompressionLayer<And<SizeAbove, NotForContentType>> {
 /// Puts the checks and counts of one route around its handler.
 fn guard(app: &App, route: &Route, handler: MethodRouter<App>) -> MethodRouter<App> {
     let gate = Gate { app: app.clone(), need: route.need, dialect: route.dialect, path: route.path };
-    handler
-        .route_layer(from_fn_with_state(gate, authorize))
-        .route_layer(from_fn_with_state(route.dialect, speak))
-        .route_layer(from_fn_with_state((app.clone(), route.path), observe))
+    handler.route_layer(from_fn_with_state(gate, guarded))
+}
+
+/// The layer around every route: counts the request, checks whether it may be made, and has refusals in the route's
+/// words. It is one, since a layer costs more than what is done in it.
+async fn guarded(
+    State(gate): State<Gate>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (pending, dialect) = (Pending::new(gate.app.clone(), gate.path), gate.dialect);
+    let response = match admit(gate, path, request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    pending.answered(dialect.speak(response))
 }
