@@ -1,7 +1,10 @@
 //! From matchers to series: set algebra over the postings of an index, the same for the head and for blocks.
 
-use model::{Budget, Interrupt, MatchOp, Matcher};
+use model::{Budget, Interrupt, Labels, MatchOp, Matcher};
 use roaring::RoaringBitmap;
+
+/// So many series are looked at one by one, rather than to unite the sets of many values.
+const FEW: u64 = 64;
 
 /// The labels of a set of series, from either side: which values a name has, which series have a pair.
 pub(crate) trait LabelIndex {
@@ -28,12 +31,15 @@ pub(crate) trait LabelIndex {
         prefix: &str,
         accept: &mut dyn FnMut(&str) -> Result<bool, Interrupt>,
     ) -> Result<RoaringBitmap, Self::Error>;
+
+    /// The labels of a series; nothing if they cannot be read. Cost: reads the series.
+    fn labels(&self, series: u32) -> Option<Labels>;
 }
 
 /// The series that satisfy all of `matchers`.
 ///
-/// Cost: the smallest set of an equality first, narrowed by the others; then patterns; then, for matchers that accept
-/// an absent label, the series they refuse are taken away, so that absent labels need no postings of their own. Sets are
+/// Cost: the smallest set of an equality first, narrowed by the others; what is left is looked at series by series if that
+/// is few. Otherwise patterns come next; then, for matchers that accept an absent label, the series they refuse are taken away, so that absent labels need no postings of their own. Sets are
 /// charged until the query ends.
 pub(crate) fn select<I: LabelIndex>(
     index: &I,
@@ -44,6 +50,13 @@ pub(crate) fn select<I: LabelIndex>(
     let (present, absent): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| !m.matches_empty());
     let (equal, tested): (Vec<&Matcher>, Vec<&Matcher>) = present.into_iter().partition(|m| m.op() == MatchOp::Equal);
     let mut selected = equalities(index, &equal)?;
+    let mut others = tested.iter().chain(&absent);
+    if let Some(set) = selected.as_ref().filter(|set| set.len() <= FEW)
+        && others.clone().any(|matcher| is_of_many(matcher))
+        && let Some(kept) = one_by_one(index, set, &mut others, budget).map_err(I::Error::from)?
+    {
+        return Ok(kept);
+    }
     for matcher in tested {
         budget.check().map_err(I::Error::from)?;
         if selected.as_ref().is_some_and(RoaringBitmap::is_empty) {
@@ -71,6 +84,36 @@ pub(crate) fn select<I: LabelIndex>(
     }
     budget.charge(set.serialized_size()).map_err(I::Error::from)?;
     Ok(set)
+}
+
+/// Whether the sets of many values make up what a matcher accepts or refuses.
+fn is_of_many(matcher: &Matcher) -> bool {
+    match matcher.op() {
+        MatchOp::Equal | MatchOp::NotEqual => matcher.value().is_empty(),
+        MatchOp::Regex | MatchOp::NotRegex => matcher.pattern().is_none_or(|pattern| pattern.literals().is_none()),
+    }
+}
+
+/// The series of `set` that satisfy all of `matchers`; nothing if one of them cannot be read.
+fn one_by_one<'a, I: LabelIndex>(
+    index: &I,
+    set: &RoaringBitmap,
+    matchers: &mut (impl Iterator<Item = &'a &'a Matcher> + Clone),
+    budget: &Budget,
+) -> Result<Option<RoaringBitmap>, Interrupt> {
+    let mut kept = RoaringBitmap::new();
+    for series in set {
+        let Some(labels) = index.labels(series) else { return Ok(None) };
+        let mut satisfies_all = true;
+        for matcher in matchers.clone() {
+            budget.check()?;
+            satisfies_all = satisfies_all && matcher.matches(labels.get(matcher.name()).unwrap_or_default());
+        }
+        if satisfies_all {
+            kept.insert(series);
+        }
+    }
+    Ok(Some(kept))
 }
 
 /// The series that satisfy all equalities; nothing when there is none.

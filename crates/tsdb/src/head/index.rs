@@ -256,11 +256,18 @@ impl LabelIndex for HeadIndex {
         }
         Ok(set)
     }
+
+    fn labels(&self, series: u32) -> Option<Labels> {
+        self.slots.get(series as usize)?.as_ref().map(|series| series.labels.clone())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use model::{Budget, MatchOp, Matcher};
+
     use super::*;
+    use crate::select;
 
     /// Its slot has another series by now, and one hash in a hundred looks like the other's.
     #[test]
@@ -277,6 +284,43 @@ mod tests {
             index.remove(&other);
         }
         assert_eq!(index.len(), 0);
+    }
+
+    /// Whether few series are looked at one by one or the sets of values are united, the same are selected.
+    #[test]
+    fn few_series_are_selected_as_many_are() {
+        let mut index = HeadIndex::default();
+        for i in 0..2000_u64 {
+            let (few, many, odd) = (format!("f{}", i % 100), format!("m{}", i % 5), format!("o{}", i % 7));
+            let odd = if i % 3 == 0 { "" } else { &odd };
+            index.insert(SeriesRef(i), Labels::from_pairs([("few", few.as_str()), ("many", &many), ("odd", odd)]));
+        }
+        let others = [
+            ("odd", MatchOp::NotEqual, ""),
+            ("odd", MatchOp::Equal, ""),
+            ("odd", MatchOp::Regex, "o[1-3]"),
+            ("odd", MatchOp::Regex, "|o1"),
+            ("odd", MatchOp::NotRegex, "o.*"),
+            ("odd", MatchOp::NotRegex, "o[12]|"),
+            ("many", MatchOp::NotEqual, "m1"),
+            ("missing", MatchOp::NotEqual, ""),
+            ("missing", MatchOp::NotRegex, "x.*"),
+        ];
+        let others = others.map(|(name, op, value)| Matcher::new(name, op, value).unwrap());
+        for (n, first) in others.iter().enumerate() {
+            for second in &others[n..] {
+                let select = |name, value| {
+                    let matchers = [Matcher::equal(name, value), first.clone(), second.clone()];
+                    let found = select::select(&index, &matchers, &Budget::unlimited()).unwrap();
+                    let all = index.iter().filter(|series| {
+                        matchers.iter().all(|m| m.matches(series.labels.get(m.name()).unwrap_or_default()))
+                    });
+                    assert_eq!(found, all.map(|series| series.slot).collect::<RoaringBitmap>(), "{matchers:?}");
+                };
+                select("few", "f42");
+                select("many", "m2");
+            }
+        }
     }
 
     #[test]

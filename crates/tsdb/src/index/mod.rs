@@ -12,7 +12,7 @@ mod writer;
 use std::sync::OnceLock;
 
 use disk::Dir;
-use model::Interrupt;
+use model::{Interrupt, Labels};
 use roaring::RoaringBitmap;
 
 use crate::block::BlockError;
@@ -222,6 +222,10 @@ impl LabelIndex for Index {
             }
         }
         Ok(set)
+    }
+
+    fn labels(&self, series: u32) -> Option<Labels> {
+        self.series().read(series).ok().map(|series| series.labels)
     }
 }
 
