@@ -148,8 +148,7 @@ impl SeriesSet for Part {
             into.starts.extend_from_slice(&kept.starts);
             return Ok(());
         }
-        keep(&mut scratch.timestamps, &mut scratch.values, self.range);
-        keep(&mut scratch.histogram_timestamps, &mut scratch.histograms, self.range);
+        scratch.keep(self.range);
         *into = scratch;
         Ok(())
     }
@@ -159,15 +158,4 @@ impl SeriesSet for Part {
 fn inside(timestamps: &[Timestamp], range: TimeRange) -> std::ops::Range<usize> {
     let start = timestamps.partition_point(|t| *t < range.mint);
     start..timestamps.partition_point(|t| *t <= range.maxt).max(start)
-}
-
-/// Drops what lies outside `range`.
-fn keep<T>(timestamps: &mut Vec<Timestamp>, values: &mut Vec<T>, range: TimeRange) {
-    let inside = inside(timestamps, range);
-    if inside.len() < timestamps.len() {
-        timestamps.truncate(inside.end);
-        values.truncate(inside.end);
-        timestamps.drain(..inside.start);
-        values.drain(..inside.start);
-    }
 }

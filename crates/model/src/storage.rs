@@ -57,6 +57,14 @@ impl Columns {
         self.known = Known::default();
     }
 
+    /// Keeps what was taken in `range` and drops the rest; what is known of the floats holds for all of them only.
+    pub fn keep(&mut self, range: TimeRange) {
+        if keep(&mut self.timestamps, &mut self.values, range) {
+            self.known = Known::default();
+        }
+        keep(&mut self.histogram_timestamps, &mut self.histograms, range);
+    }
+
     /// The number of samples of both kinds.
     pub fn len(&self) -> usize {
         debug_assert_eq!(self.timestamps.len(), self.values.len());
@@ -83,6 +91,17 @@ impl Columns {
         self.timestamps.push(t);
         self.values.push(v);
     }
+}
+
+/// Drops of ascending samples those outside `range`. Returns whether there were any.
+fn keep<T>(timestamps: &mut Vec<Timestamp>, values: &mut Vec<T>, range: TimeRange) -> bool {
+    let (start, len) = (timestamps.partition_point(|t| *t < range.mint), timestamps.len());
+    let end = timestamps.partition_point(|t| *t <= range.maxt).max(start);
+    timestamps.truncate(end);
+    values.truncate(end);
+    timestamps.drain(..start);
+    values.drain(..start);
+    timestamps.len() < len
 }
 
 /// Why storage could not answer.
@@ -146,5 +165,32 @@ impl SeriesSet for NoSeries {
     fn read(&self, _: usize, into: &mut Columns, _: &Budget) -> Result<(), StorageError> {
         into.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was known of the first ones is not true of those that take their place.
+    #[test]
+    fn what_is_known_of_samples_goes_when_some_of_them_do() {
+        let known = Known { live: 3, rising: 2 };
+        for (mint, maxt, times, known_then) in [
+            (0, 9, vec![1, 2, 3, 4], known),
+            (2, 9, vec![2, 3, 4], Known::default()),
+            (0, 3, vec![1, 2, 3], Known::default()),
+            (3, 2, vec![], Known::default()),
+        ] {
+            let mut columns = Columns { known, ..Columns::default() };
+            (1..=4).for_each(|t| columns.push(t, 0.5));
+            columns.histogram_timestamps = vec![1, 4];
+            columns.histograms = vec![Arc::default(); 2];
+            columns.keep(TimeRange { mint, maxt });
+            let histograms = [1, 4].into_iter().filter(|t| mint <= *t && *t <= maxt).count();
+            assert_eq!((columns.timestamps, columns.values.len()), (times.clone(), times.len()));
+            assert_eq!((columns.histograms.len(), columns.histogram_timestamps.len()), (histograms, histograms));
+            assert_eq!(columns.known, known_then, "{mint} to {maxt}");
+        }
     }
 }

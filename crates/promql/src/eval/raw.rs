@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Columns, Histogram, Known, ResetHint, Timestamp, is_stale};
+use model::{Columns, Histogram, Known, ResetHint, is_stale};
 
 use super::{is_stale_histogram, wide};
 
@@ -42,14 +42,4 @@ pub(super) fn keep_statistics(histograms: &mut [Arc<Histogram>]) {
         let Histogram { schema, count, sum, reset_hint, .. } = **h;
         *h = Arc::new(Histogram { schema, count, sum, reset_hint, ..Histogram::default() });
     }
-}
-
-/// Keeps what was taken in `(start, end]`.
-pub(super) fn cut<T>(timestamps: &mut Vec<Timestamp>, samples: &mut Vec<T>, start: Timestamp, end: Timestamp) {
-    let after = timestamps.partition_point(|t| *t <= end);
-    timestamps.truncate(after);
-    samples.truncate(after);
-    let before = timestamps.partition_point(|t| *t <= start);
-    timestamps.drain(..before);
-    samples.drain(..before);
 }

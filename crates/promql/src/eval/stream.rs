@@ -4,10 +4,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use model::{
-    Budget, Columns, Interrupt, Known, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, Timestamp, is_stale,
+    Budget, Columns, Interrupt, Labels, METRIC_NAME, MatchOp, RangeSeries, SeriesSet, TimeRange, Timestamp, is_stale,
 };
 
-use super::raw::{cut, drop_stale, keep_statistics};
+use super::raw::{drop_stale, keep_statistics};
 use super::smoothed::smoothed;
 use super::stage::ScalarStage;
 use super::{
@@ -257,9 +257,7 @@ impl<'a> Evaluator<'a> {
             set.read(series_idx, &mut columns, budget)?;
             budget.count_samples(columns.len())?;
             drop_stale(&mut columns);
-            cut(&mut columns.timestamps, &mut columns.values, start, end);
-            cut(&mut columns.histogram_timestamps, &mut columns.histograms, start, end);
-            columns.known = Known::default();
+            columns.keep(TimeRange { mint: start.saturating_add(1), maxt: end });
             if !columns.is_empty() {
                 budget.charge(columns_bytes(1, columns.len() * 2))?;
                 budget.charge(histogram_bytes(columns.histograms.iter()))?;
