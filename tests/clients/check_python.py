@@ -226,8 +226,12 @@ def check_monitor(client, measured):
 def check_anomalies(client, measured):
     out = io.StringIO()
     detector = monitor.AnomalyDetector(client, out)
-    baseline = detector.establish_baseline(days=7)
-    data = client.get_performance({"resource": "all", "timeRange": "7d", "granularity": "1h"})
+    # Both about the same week: it ends a minute later than before once a minute is over.
+    data, end = None, None
+    while data is None or data["timeRange"]["end"] != end:
+        end = data and data["timeRange"]["end"]
+        baseline = detector.establish_baseline(days=7)
+        data = client.get_performance({"resource": "all", "timeRange": "7d", "granularity": "1h"})
     n_points = sum(len(resource["timeSeries"]) for resource in data["resources"])
     assert n_points == 168 * len(data["resources"]) > 0, n_points
     # The sum of all hours: of the clusters by machines, of the endpoints by their GPUs and containers.
