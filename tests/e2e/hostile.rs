@@ -169,6 +169,10 @@ fn hostile_queries_hurt_themselves_alone() {
         assert_eq!(answer.status, 204, "{}", answer.text);
     }
 
+    // Full chunks are in files, mapped: their pages are there once they were read, and are the kernel's to take back.
+    let read = http.vector("count(count_over_time(m[6h]))", &(now_ms() / 1000).to_string(), &["project_id"]);
+    assert!(read[0].1 > 0.0, "{read:?}");
+
     let stop = AtomicBool::new(false);
     let (mut idle, mut busy, quiet_bytes, attackers) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| write(&server.url, &token, plan.series, &stop));

@@ -293,7 +293,8 @@ mod tests {
         for i in 0..2000_u64 {
             let (few, many, odd) = (format!("f{}", i % 100), format!("m{}", i % 5), format!("o{}", i % 7));
             let odd = if i % 3 == 0 { "" } else { &odd };
-            index.insert(SeriesRef(i), Labels::from_pairs([("few", few.as_str()), ("many", &many), ("odd", odd)]));
+            let pairs = [("few", few.as_str()), ("i", &i.to_string()), ("many", &many), ("odd", odd)];
+            index.insert(SeriesRef(i), Labels::from_pairs(pairs));
         }
         let others = [
             ("odd", MatchOp::NotEqual, ""),
