@@ -50,10 +50,10 @@ pub(crate) fn select<I: LabelIndex>(
     let (present, absent): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| !m.matches_empty());
     let (equal, tested): (Vec<&Matcher>, Vec<&Matcher>) = present.into_iter().partition(|m| m.op() == MatchOp::Equal);
     let mut selected = equalities(index, &equal)?;
-    let mut others = tested.iter().chain(&absent);
+    let others: Vec<&Matcher> = tested.iter().chain(&absent).copied().collect();
     if let Some(set) = selected.as_ref().filter(|set| set.len() <= FEW)
-        && others.clone().any(|matcher| is_of_many(matcher))
-        && let Some(kept) = one_by_one(index, set, &mut others, budget).map_err(I::Error::from)?
+        && others.iter().any(|matcher| is_of_many(matcher))
+        && let Some(kept) = one_by_one(index, set, &others, budget).map_err(I::Error::from)?
     {
         return Ok(kept);
     }
@@ -95,21 +95,20 @@ fn is_of_many(matcher: &Matcher) -> bool {
 }
 
 /// The series of `set` that satisfy all of `matchers`; nothing if one of them cannot be read.
-fn one_by_one<'a, I: LabelIndex>(
+fn one_by_one<I: LabelIndex>(
     index: &I,
     set: &RoaringBitmap,
-    matchers: &mut (impl Iterator<Item = &'a &'a Matcher> + Clone),
+    matchers: &[&Matcher],
     budget: &Budget,
 ) -> Result<Option<RoaringBitmap>, Interrupt> {
     let mut kept = RoaringBitmap::new();
     for series in set {
         let Some(labels) = index.labels(series) else { return Ok(None) };
-        let mut satisfies_all = true;
-        for matcher in matchers.clone() {
+        let satisfies = |all: bool, matcher: &&Matcher| {
             budget.check()?;
-            satisfies_all = satisfies_all && matcher.matches(labels.get(matcher.name()).unwrap_or_default());
-        }
-        if satisfies_all {
+            Ok(all && matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+        };
+        if matchers.iter().try_fold(true, satisfies)? {
             kept.insert(series);
         }
     }
