@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use model::{Budget, Columns, Labels, Matcher, Queryable, Selected, SeriesSet, StorageError, TimeRange, Timestamp};
+use model::{Budget, Columns, Labels, Matcher, Queryable, Selected, SeriesSet, StorageError, TimeRange};
 use parking_lot::Mutex;
 
 /// Bytes of samples that one batch keeps decoded; beyond, a series is decoded again by each expression that reads it.
@@ -141,7 +141,7 @@ impl SeriesSet for Part {
         let mut scratch = std::mem::take(into);
         let kept = self.set.read(series_idx, &mut scratch, budget)?;
         if let Some(kept) = kept {
-            let inside = inside(&kept.timestamps, self.range);
+            let inside = self.range.positions(&kept.timestamps);
             let cut = (&kept.timestamps[inside.clone()], &kept.values[inside]);
             into.timestamps.extend_from_slice(cut.0);
             into.values.extend_from_slice(cut.1);
@@ -152,10 +152,4 @@ impl SeriesSet for Part {
         *into = scratch;
         Ok(())
     }
-}
-
-/// The positions of ascending `timestamps` inside `range`.
-fn inside(timestamps: &[Timestamp], range: TimeRange) -> std::ops::Range<usize> {
-    let start = timestamps.partition_point(|t| *t < range.mint);
-    start..timestamps.partition_point(|t| *t <= range.maxt).max(start)
 }

@@ -95,12 +95,11 @@ impl Columns {
 
 /// Drops of ascending samples those outside `range`. Returns whether there were any.
 fn keep<T>(timestamps: &mut Vec<Timestamp>, values: &mut Vec<T>, range: TimeRange) -> bool {
-    let (start, len) = (timestamps.partition_point(|t| *t < range.mint), timestamps.len());
-    let end = timestamps.partition_point(|t| *t <= range.maxt).max(start);
-    timestamps.truncate(end);
-    values.truncate(end);
-    timestamps.drain(..start);
-    values.drain(..start);
+    let (inside, len) = (range.positions(timestamps), timestamps.len());
+    timestamps.truncate(inside.end);
+    values.truncate(inside.end);
+    timestamps.drain(..inside.start);
+    values.drain(..inside.start);
     timestamps.len() < len
 }
 

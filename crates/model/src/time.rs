@@ -1,5 +1,7 @@
 //! Timestamps and the two kinds of range over them; the clock itself lives in `server`.
 
+use std::ops::Range;
+
 /// Milliseconds since the Unix epoch, signed as on the wire.
 pub type Timestamp = i64;
 
@@ -22,6 +24,13 @@ impl TimeRange {
     #[inline]
     pub fn contains(self, t: Timestamp) -> bool {
         self.mint <= t && t <= self.maxt
+    }
+
+    /// Where those inside stand among `ascending` timestamps.
+    #[inline]
+    pub fn positions(self, ascending: &[Timestamp]) -> Range<usize> {
+        let start = ascending.partition_point(|t| *t < self.mint);
+        start..ascending.partition_point(|t| *t <= self.maxt).max(start)
     }
 
     /// Whether the two closed ranges share a timestamp.

@@ -103,23 +103,16 @@ impl SeriesSet for Found {
         budget.check()?;
         into.clear();
         let columns = &self.series[series_idx].1;
-        let floats = inside(&columns.timestamps, self.range);
+        let floats = self.range.positions(&columns.timestamps);
         into.timestamps.extend_from_slice(&columns.timestamps[floats.clone()]);
         into.values.extend_from_slice(&columns.values[floats]);
-        let histograms = inside(&columns.histogram_timestamps, self.range);
+        let histograms = self.range.positions(&columns.histogram_timestamps);
         into.histogram_timestamps.extend_from_slice(&columns.histogram_timestamps[histograms.clone()]);
         into.histograms.extend_from_slice(&columns.histograms[histograms]);
         into.starts.extend_from_slice(&columns.starts);
         budget.count_samples(into.len())?;
         Ok(())
     }
-}
-
-/// The positions of ascending `timestamps` that lie in `range`.
-fn inside(timestamps: &[Timestamp], range: TimeRange) -> std::ops::Range<usize> {
-    let start = timestamps.partition_point(|t| *t < range.mint);
-    let end = timestamps.partition_point(|t| *t <= range.maxt);
-    start..end.max(start)
 }
 
 #[cfg(test)]

@@ -110,9 +110,8 @@ impl Decoded {
         if !self.is_used.load(Relaxed) {
             self.is_used.store(true, Relaxed);
         }
-        let start = run.times.all.partition_point(|t| *t < range.mint);
-        let end = run.times.all.partition_point(|t| *t <= range.maxt).max(start);
-        let (timestamps, values) = (&run.times.all[start..end], &run.values[start..end]);
+        let inside = range.positions(&run.times.all);
+        let (timestamps, values) = (&run.times.all[inside.clone()], &run.values[inside]);
         let (before, after) = (into.values.len(), into.values.len() + values.len());
         if run.is_live && into.known.live == before {
             into.known.live = after;
