@@ -38,12 +38,11 @@ impl LabelSets {
     }
 
     /// All of them, sorted.
-    pub(crate) fn finish(self) -> Vec<Labels> {
-        let mut sets = self.sets;
-        if !sets.is_sorted() {
-            sets.sort_unstable();
-        }
-        sets
+    ///
+    /// Cost: they came in sorted runs, which this sort only merges.
+    pub(crate) fn finish(mut self) -> Vec<Labels> {
+        self.sets.sort();
+        self.sets
     }
 }
 
@@ -102,18 +101,17 @@ pub(crate) struct Gathering {
     places: HashTable<usize>,
     /// How many series have their place in there.
     placed: usize,
-    /// Whether there are series of more than one part, or of a part that is not sorted.
+    /// Whether there are series of more than one part.
     is_mixed: bool,
 }
 
 impl Gathering {
-    /// Starts a part of about `n` series, no two of which are one, except neighbours; `is_sorted` says that they come
-    /// sorted by labels.
-    pub(crate) fn start_part(&mut self, n: usize, is_sorted: bool) {
+    /// Starts a part of about `n` series, which come sorted by labels, and no two of which are one, except neighbours.
+    pub(crate) fn start_part(&mut self, n: usize) {
         if n == 0 {
             return;
         }
-        self.is_mixed |= !self.series.is_empty() || !is_sorted;
+        self.is_mixed |= !self.series.is_empty();
         let Gathering { series, places, placed, .. } = self;
         places.reserve(series.len() - *placed, |at| series[*at].hash());
         for at in *placed..series.len() {
@@ -143,8 +141,9 @@ impl Gathering {
 
     /// All series, sorted by labels.
     pub(crate) fn finish(mut self) -> Vec<MergedSeries> {
-        if self.is_mixed && !self.series.is_sorted_by(|a, b| a.labels() <= b.labels()) {
-            self.series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
+        if self.is_mixed {
+            // Sorted runs, which this sort only merges.
+            self.series.sort_by(|a, b| a.labels().cmp(b.labels()));
         }
         self.series
     }

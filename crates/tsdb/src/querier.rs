@@ -206,7 +206,7 @@ impl<'a> Querier<'a> {
         for (block_idx, block) in (0u32..).zip(&blocks) {
             let found = readable(block, block.select(&matchers, range, budget), budget)?;
             let tombstones = block.tombstones();
-            gathering.start_part(found.len(), true);
+            gathering.start_part(found.len());
             for series in found {
                 budget.check()?;
                 let deleted = tombstones.of(series.reference);
@@ -219,7 +219,7 @@ impl<'a> Querier<'a> {
                 }
             }
         }
-        gathering.start_part(head.len(), false);
+        gathering.start_part(head.len());
         for (labels, snapshot) in head {
             budget.check()?;
             let hash = gather::hash(&labels);
@@ -231,6 +231,7 @@ impl<'a> Querier<'a> {
         Ok(MergedSet::new(range, blocks, gathering.finish()))
     }
 
+    /// The head's series of a selection, sorted by labels.
     fn select_head(&self, matchers: &[Matcher], budget: &Budget) -> Result<Vec<Arc<Series>>, StorageError> {
         let found = self.db.head().with_index(|index| {
             let slots = select::select(index, matchers, budget)?;
@@ -238,7 +239,7 @@ impl<'a> Querier<'a> {
                 .charge(usize::try_from(slots.len()).unwrap_or(usize::MAX).saturating_mul(size_of::<Arc<Series>>()))?;
             Ok::<_, Interrupt>(index.resolve(&slots))
         });
-        Ok(found?)
+        Ok(self.db.head().sorted(found?))
     }
 
     /// The blocks that overlap `range`, oldest first.

@@ -14,6 +14,7 @@ mod follow;
 mod hold;
 mod image;
 mod index;
+mod order;
 mod restore;
 mod same;
 mod samples;
@@ -37,6 +38,7 @@ use crate::wal::{ExemplarRecord, Log, Records, SeriesRef};
 use commit::Commit;
 use exemplars::Exemplars;
 use families::Families;
+use order::Order;
 
 pub use append::{AppendBounds, AppendReport, Appender, Copies, Kind, Kinds, Refused, SeriesHandle, SeriesKey};
 pub(crate) use chunk_files::{CHUNKS_HEAD_DIR, ChunkFiles, Kept, LOST};
@@ -58,6 +60,7 @@ pub(crate) struct Head {
     /// Held for the whole of a commit; taken for moments to cut the log, to retire series and to delete.
     commit: Mutex<Commit>,
     index: RwLock<HeadIndex>,
+    order: Order,
     /// Series by what a known sender calls them, so that its labels are decoded once.
     senders: DashMap<u128, Arc<Series>, BuildHasherDefault<AlreadyHashed>>,
     families: RwLock<Families>,
@@ -169,6 +172,13 @@ impl Head {
     /// Reads the index under its lock: keep it short.
     pub(crate) fn with_index<T>(&self, read: impl FnOnce(&HeadIndex) -> T) -> T {
         read(&self.index.read())
+    }
+
+    /// Series of the head, sorted by labels.
+    ///
+    /// Cost: a sort by numbers, but for those that came since many were sorted last.
+    pub(crate) fn sorted(&self, series: Vec<Arc<Series>>) -> Vec<Arc<Series>> {
+        self.order.sort(series)
     }
 
     /// Every series, in no order.
@@ -296,6 +306,8 @@ impl Head {
         self.counts.mint.store(mint.min(self.counts.mint_added.load(Relaxed)), Relaxed);
         drop(hold);
         self.senders.retain(|_, series| !series.is_gone());
+        drop(all);
+        self.order.forget_dropped();
     }
 
     /// The range of the head's samples, perhaps wider.

@@ -1,7 +1,7 @@
 //! One series of the head: who it is, where the log describes it, and the lock around its samples.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use model::{Labels, Sample, SampleValue, StartRun, TimeRange, Timestamp};
@@ -20,6 +20,8 @@ pub(crate) struct Series {
     pub(crate) id: SeriesRef,
     /// Its position in the head's index.
     pub(crate) slot: u32,
+    /// Its place in the order of labels, from one on; 0 while it has none.
+    rank: AtomicU32,
     pub(crate) labels: Labels,
     /// One more than the last log segment that describes the series; 0 for none.
     logged_in: AtomicU64,
@@ -63,7 +65,18 @@ impl Series {
 
     pub(super) fn with(id: SeriesRef, slot: u32, labels: Labels, samples: HeadSamples) -> Series {
         let samples = Mutex::new(Guarded { samples, gone: false });
-        Series { id, slot, labels, logged_in: AtomicU64::new(0), samples, followers: OnceLock::new() }
+        let (rank, logged_in) = (AtomicU32::new(0), AtomicU64::new(0));
+        Series { id, slot, rank, labels, logged_in, samples, followers: OnceLock::new() }
+    }
+
+    /// Its place in the order of labels, if it was given one.
+    pub(super) fn rank(&self) -> Option<u32> {
+        Some(self.rank.load(Relaxed)).filter(|rank| *rank > 0)
+    }
+
+    /// Gives it its place in the order of labels, which is not 0.
+    pub(super) fn set_rank(&self, rank: u32) {
+        self.rank.store(rank, Relaxed);
     }
 
     /// A series that is in no head: whoever adds to it is told to look it up again.

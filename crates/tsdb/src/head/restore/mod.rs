@@ -139,6 +139,7 @@ impl Head {
             log,
             commit: Default::default(),
             index: RwLock::new(restored.index),
+            order: Default::default(),
             senders: DashMap::default(),
             families: RwLock::new(restored.families),
             exemplars: RwLock::new(restored.exemplars),
