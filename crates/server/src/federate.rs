@@ -1,7 +1,5 @@
 //! `/federate`: the newest sample of each selected series, as text for another server to scrape.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -18,9 +16,6 @@ use crate::pool::Ask;
 use crate::state::App;
 use crate::store::Reader;
 
-/// Series by name, so that each family stands together.
-type Found = BTreeMap<(String, Labels), Sample>;
-
 /// Answers in the best of the formats that the caller reads.
 pub(crate) async fn show(
     State(app): State<App>,
@@ -36,8 +31,9 @@ pub(crate) async fn show(
     let (bytes_max, text) = (limits.answer_bytes_max, params.selectors_text());
     let body = app.queries().stream(Ask::new(&grant, "federate", &text), move |budget, inlet| {
         let found = newest(&reader, &sets, range, budget)?;
-        let bytes =
-            |((name, labels), _): (&(String, Labels), &Sample)| 192 + 2 * name.len() + 2 * labels.as_bytes().len();
+        let bytes = |(labels, _): &(Labels, Sample)| {
+            192 + 2 * labels.metric_name().map_or(0, str::len) + 2 * labels.as_bytes().len()
+        };
         answer::send(inlet, budget, bytes_max, found.iter().map(bytes).sum(), |into| write_all(&found, style, into))
     });
     Ok(([(header::CONTENT_TYPE, style.content_type())], body.await?).into_response())
@@ -45,8 +41,13 @@ pub(crate) async fn show(
 
 /// The newest float of each series, unless it is a marker of the series' end: text knows neither markers nor native
 /// histograms. Series without a name have no place in a text.
-fn newest(reader: &Reader, sets: &[Vec<Matcher>], range: TimeRange, budget: &Budget) -> Result<Found, ApiError> {
-    let (mut found, mut columns) = (Found::new(), Columns::default());
+fn newest(
+    reader: &Reader,
+    sets: &[Vec<Matcher>],
+    range: TimeRange,
+    budget: &Budget,
+) -> Result<Vec<(Labels, Sample)>, ApiError> {
+    let (mut found, mut columns) = (Vec::new(), Columns::default());
     for matchers in sets {
         let series = reader.querier().select(matchers, range, budget)?.series;
         for series_idx in 0..series.len() {
@@ -54,18 +55,17 @@ fn newest(reader: &Reader, sets: &[Vec<Matcher>], range: TimeRange, budget: &Bud
             series.read(series_idx, &mut columns, budget)?;
             budget.count_samples(columns.len())?;
             let labels = series.labels(series_idx);
-            let (Some(name), Some(t), Some(v)) =
-                (labels.metric_name(), columns.timestamps.last(), columns.values.last())
-            else {
-                continue;
-            };
+            let (Some(t), Some(v)) = (columns.timestamps.last(), columns.values.last()) else { continue };
             let is_newest = columns.histogram_timestamps.last().is_none_or(|other| other < t);
-            if is_newest && !is_stale(*v) {
-                budget.charge(SERIES_BYTES + 2 * name.len() + labels.as_bytes().len())?;
-                found.insert((name.to_owned(), labels.clone()), Sample { t: *t, v: *v });
+            if is_newest && !is_stale(*v) && labels.metric_name().is_some() {
+                budget.charge(SERIES_BYTES + labels.as_bytes().len())?;
+                found.push((labels.clone(), Sample { t: *t, v: *v }));
             }
         }
     }
+    // Each selection comes sorted by labels, and a name is nearly always the first of them: little is left to do.
+    found.sort_by(|(a, _), (b, _)| a.metric_name().cmp(&b.metric_name()).then_with(|| a.cmp(b)));
+    found.dedup_by(|(a, _), (b, _)| a == b);
     Ok(found)
 }
 
@@ -127,9 +127,10 @@ impl Style {
     }
 }
 
-fn write_all(found: &Found, style: Style, into: &mut Pieces<'_>) -> Result<(), ApiError> {
+fn write_all(found: &[(Labels, Sample)], style: Style, into: &mut Pieces<'_>) -> Result<(), ApiError> {
     let mut family = "";
-    for ((name, labels), sample) in found {
+    for (labels, sample) in found {
+        let name = labels.metric_name().unwrap_or_default();
         if family != name {
             family = name;
             into.bytes().extend_from_slice(b"# TYPE ");
