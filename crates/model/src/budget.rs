@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use crate::breath::breathe;
+
 const RUNNING: u8 = 0;
 const CANCELED: u8 = 1;
 const TIMED_OUT: u8 = 2;
@@ -114,9 +116,12 @@ impl Budget {
         Budget::new(Stop::default(), Pool::new(u64::MAX), u64::MAX, u64::MAX)
     }
 
-    /// Fails once the query was ended; call it at least every few thousand samples. Cost: one relaxed load.
+    /// Fails once the query was ended, and lets others run; call it at least every few thousand samples.
+    ///
+    /// Cost: a look at the clock.
     #[inline]
     pub fn check(&self) -> Result<(), Interrupt> {
+        breathe();
         self.stop.check()
     }
 

@@ -1,5 +1,6 @@
 //! The vocabulary every crate shares, and the read seam between storage and PromQL; no IO, no async, no serde.
 
+mod breath;
 mod budget;
 mod exemplar;
 mod histogram;
@@ -15,6 +16,7 @@ mod storage;
 mod time;
 mod value;
 
+pub use breath::breathe;
 pub use budget::{Budget, Interrupt, Pool, Stop};
 pub use exemplar::Exemplar;
 pub use histogram::{

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use model::{
-    Budget, Columns, Histogram, Labels, ResetHint, SampleValue, SeriesSet, StartRun, StorageError, TimeRange, Timestamp,
+    Budget, Columns, Histogram, Labels, ResetHint, SampleValue, SeriesSet, StartRun, StorageError, TimeRange,
+    Timestamp, breathe,
 };
 
 use crate::block::{Block, BlockSeries, ChunkMeta, DeletedRanges, covers, deletes, touches};
@@ -205,6 +206,19 @@ impl MergedSeries {
         all.extend(self.head_chunks.iter().map(|chunk| ChunkAt { range: chunk.range, place: Place::Head(chunk) }));
         all.sort_unstable_by_key(|chunk| (chunk.range.mint, chunk.part()));
         all
+    }
+}
+
+/// Series dropped in one go.
+const DROPPED_AT_ONCE: usize = 256;
+
+impl Drop for MergedSet {
+    /// Many series take a while.
+    fn drop(&mut self) {
+        while !self.series.is_empty() {
+            self.series.truncate(self.series.len().saturating_sub(DROPPED_AT_ONCE));
+            breathe();
+        }
     }
 }
 
