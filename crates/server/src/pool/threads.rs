@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How much nicer a query's threads are than the process: under load a write gets about nine times their share of a CPU.
+/// How much nicer a query's threads are than the process: under load a write gets about thirty times their share of a CPU.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 10;
+const NICER: i32 = 15;
 /// The kernel's nicest.
 #[cfg(target_os = "linux")]
 const NICEST: i32 = 19;
